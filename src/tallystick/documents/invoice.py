@@ -1,0 +1,51 @@
+"""Invoices and credit memos as the ERP posts them; the hub carries and compares them, it never makes one itself."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import Field
+
+from tallystick.documents.money import Currency, MinorAmount
+from tallystick.documents.values import MAXIMUM_LINES, Document, Identifier, Quantity, ShortText, UnitPrice
+
+
+class InvoiceLine(Document):
+    """One invoiced line; `line_number` is the order's, none for charges. `amount` is net, in minor units."""
+
+    line_number: int | None = None
+    product_id: Identifier | None = None
+    description: ShortText | None = None
+    quantity: Quantity
+    unit_price: UnitPrice
+    amount: MinorAmount
+
+
+class Invoice(Document):
+    """A posted invoice for what was shipped. Amounts are minor units of `currency`."""
+
+    number: Identifier
+    currency: Currency
+    invoice_date: date
+    due_date: date | None = None
+    shipment_numbers: tuple[Identifier, ...] = ()
+    lines: Annotated[tuple[InvoiceLine, ...], Field(max_length=MAXIMUM_LINES + 100)]
+    net_amount: MinorAmount
+    tax_amount: MinorAmount
+    total_amount: MinorAmount
+
+
+class CreditMemo(Document):
+    """A posted credit to a customer, for a return or a correction. Amounts are positive minor units of `currency`."""
+
+    number: Identifier
+    currency: Currency
+    credit_date: date
+    return_number: Identifier | None = None
+    invoice_number: Identifier | None = None
+    lines: Annotated[tuple[InvoiceLine, ...], Field(max_length=MAXIMUM_LINES + 100)]
+    net_amount: MinorAmount
+    tax_amount: MinorAmount
+    total_amount: MinorAmount
+    reason: ShortText | None = None

@@ -1,0 +1,123 @@
+"""The order as a channel sends it, in canonical form; arithmetic that does not tie is refused here, before any check."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from tallystick.documents.money import MAXIMUM_MINOR, Currency, MinorAmount, Rounding, to_minor
+from tallystick.documents.party import Address
+from tallystick.documents.values import (
+    MAXIMUM_LINES,
+    Document,
+    Fraction,
+    Identifier,
+    Instant,
+    LongText,
+    Quantity,
+    ShortText,
+    UnitPrice,
+)
+
+
+class OrderLine(Document):
+    """One product at one price. `amount`, when stated, must equal the rounded extension."""
+
+    line_number: Annotated[int, Field(strict=True, ge=1, le=999_999)]
+    product_id: Identifier
+    quantity: Quantity
+    unit: Identifier = "EA"
+    unit_price: UnitPrice
+    discount: Fraction = Decimal(0)
+    amount: MinorAmount | None = None
+    """Net amount the channel states for the line, after discount, before tax, in minor units."""
+    warehouse: Identifier | None = None
+    description: ShortText | None = None
+
+    def net_amount(self, currency: str, rounding: Rounding) -> int:
+        """Quantity times unit price less discount, rounded once, in minor units of `currency`."""
+        return to_minor(self.quantity * self.unit_price * (1 - self.discount), currency, rounding)
+
+
+class ChargeKind(StrEnum):
+    """Whether an amount is taken off (allowance) or added (charge), as EDI's SAC segment has it."""
+
+    ALLOWANCE = "allowance"
+    CHARGE = "charge"
+
+
+class Charge(Document):
+    """An allowance or charge on the whole order, such as freight. `amount` is positive; the kind gives the sign."""
+
+    kind: ChargeKind = ChargeKind.CHARGE
+    code: Identifier
+    description: ShortText | None = None
+    amount: Annotated[int, Field(strict=True, ge=0, le=MAXIMUM_MINOR)]
+
+    @property
+    def signed_amount(self) -> int:
+        """The amount with its sign: allowances are negative."""
+        return -self.amount if self.kind is ChargeKind.ALLOWANCE else self.amount
+
+
+class Order(Document):
+    """A customer's order from a channel. All amounts are minor units of `currency`; totals are compared, never posted."""
+
+    entity: Identifier = "default"
+    channel: Identifier
+    """Name of the sales system that sends it, such as `crm`, `webshop` or `edi`."""
+    order_number: Identifier
+    """The channel's own number; unique within (entity, channel)."""
+    customer_po: Identifier | None = None
+    customer_id: Identifier
+    currency: Currency
+    ordered_at: Instant
+    requested_delivery: date | None = None
+    payment_terms: ShortText | None = None
+    ship_to: Address | None = None
+    rounding: Rounding = Rounding.HALF_UP
+    lines: Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=MAXIMUM_LINES)]
+    charges: Annotated[tuple[Charge, ...], Field(max_length=100)] = ()
+    tax_amount: MinorAmount | None = None
+    """Tax the channel quoted to the customer; compared with the tax service's answer."""
+    total_amount: MinorAmount | None = None
+    """Total the channel states: lines, charges and stated tax."""
+    notes: LongText | None = None
+
+    @property
+    def lines_amount(self) -> int:
+        """Sum of the lines' net amounts in minor units."""
+        return sum(line.net_amount(self.currency, self.rounding) for line in self.lines)
+
+    @property
+    def net_amount(self) -> int:
+        """Lines and charges without tax, in minor units."""
+        return self.lines_amount + sum(charge.signed_amount for charge in self.charges)
+
+    @model_validator(mode="after")
+    def _ties_out(self) -> Self:
+        numbers: set[int] = set()
+        lines_amount = 0
+        for index, line in enumerate(self.lines):
+            if line.line_number in numbers:
+                raise ValueError(f"lines[{index}].line_number: {line.line_number} is used by an earlier line")
+            numbers.add(line.line_number)
+            net = line.net_amount(self.currency, self.rounding)
+            if line.amount is not None and line.amount != net:
+                raise ValueError(
+                    f"lines[{index}].amount: stated {line.amount}, but quantity × unit_price × (1 − discount) is {net} "
+                    f"({self.rounding.value}); correct it or leave it out"
+                )
+            lines_amount += net
+        total = lines_amount + sum(charge.signed_amount for charge in self.charges) + (self.tax_amount or 0)
+        if self.total_amount is not None and self.total_amount != total:
+            raise ValueError(
+                f"total_amount: stated {self.total_amount}, but lines, charges and tax_amount add up to {total}"
+            )
+        if not 0 <= total <= MAXIMUM_MINOR:
+            raise ValueError(f"total_amount: {total} is outside 0 to {MAXIMUM_MINOR} minor units")
+        return self

@@ -1,0 +1,1 @@
+"""Durable messages: inbox, outbox, dispatch, retry, dead letters, replay, breakers."""

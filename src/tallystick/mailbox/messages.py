@@ -1,0 +1,62 @@
+"""What travels between stages: a message to be offered, a delivery that a worker holds under a lease, and its settlement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from tallystick.store.identifiers import new_id
+from tallystick.systems.failure import Failure
+
+
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Work for one stage against one system. First in, first out within (lane, stage); the lane is the transaction's id."""
+
+    stage: str
+    system: str
+    kind: str
+    lane: UUID
+    payload: Mapping[str, Any]
+    entity: str = "default"
+    transaction_id: UUID | None = None
+    available_at: datetime | None = None
+    """Not before this instant; None: now."""
+    id: UUID = field(default_factory=new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message claimed by this worker. `delivery` counts every claim and fences: only the latest may settle."""
+
+    id: UUID
+    position: int
+    entity: str
+    stage: str
+    system: str
+    kind: str
+    lane: UUID
+    transaction_id: UUID | None
+    payload: Mapping[str, Any]
+    delivery: int
+    attempts: int
+    """Attempts burnt so far; a throttled or unavailable system burns none."""
+    created_at: datetime
+
+    @property
+    def verify(self) -> bool:
+        """An earlier delivery may have done the outside write: look it up first."""
+        return self.delivery > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[Outcome]):
+    """The stage did its work; `outcome` is recorded in the transaction that finishes the message."""
+
+    outcome: Outcome

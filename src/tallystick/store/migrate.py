@@ -1,0 +1,79 @@
+"""Bring a database's schema to this version, one process at a time, and say where it stands."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+# Any fixed number: whoever migrates holds this advisory lock, so two starting processes never migrate at once.
+_MIGRATION_LOCK = 7_411_571_163
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """The schema's revision in the database and the one this program needs."""
+
+    current: str | None
+    needed: str
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether nothing is left to upgrade."""
+        return self.current == self.needed
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _status(connection: Connection) -> SchemaStatus:
+    needed = ScriptDirectory.from_config(_config()).get_current_head()
+    return SchemaStatus(MigrationContext.configure(connection).get_current_revision(), needed or "")
+
+
+def _upgrade(connection: Connection) -> SchemaStatus:
+    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    return _status(connection)
+
+
+def _async_url(url: str) -> str:
+    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+async def upgrade_schema(url: str) -> SchemaStatus:
+    """Upgrade to the newest revision in one transaction; a no-op when there. Safe to call from many processes at once."""
+    engine = create_async_engine(_async_url(url))
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+
+
+async def schema_status(url: str) -> SchemaStatus:
+    """Where the schema stands, without changing it."""
+    engine = create_async_engine(_async_url(url))
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_status)
+    finally:
+        await engine.dispose()
+
+
+def upgrade_schema_now(url: str) -> SchemaStatus:
+    """`upgrade_schema` for a program without a running event loop."""
+    return asyncio.run(upgrade_schema(url))

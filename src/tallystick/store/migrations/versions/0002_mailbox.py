@@ -1,0 +1,100 @@
+"""The mailbox: live messages, their failed attempts, the log of finished ones, the inbox, and what is known of each system."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Create the tables of the mailbox."""
+    # Live messages only: a finished one moves to message_log in the transaction that settles it, so that the cost of
+    # a claim grows with what waits and never with history. `position` orders a lane; `deliveries` fences.
+    op.execute("""
+    create table messages (
+        position bigint generated always as identity primary key,
+        id uuid not null unique,
+        entity text not null,
+        stage text not null,
+        system text not null,
+        kind text not null,
+        lane uuid not null,
+        transaction_id uuid,
+        payload jsonb not null,
+        state text not null default 'ready' check (state in ('ready', 'parked', 'dead')),
+        available_at timestamptz not null default now(),
+        deliveries integer not null default 0,
+        attempts integer not null default 0,
+        claimed_by text,
+        last_failure jsonb,
+        created_at timestamptz not null default now()
+    ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000)
+    """)
+    op.execute("create index messages_claim on messages (stage, system, available_at, position) where state = 'ready'")
+    op.execute("create index messages_lane on messages (lane, stage, position)")
+    op.execute("create index messages_transaction on messages (transaction_id) where transaction_id is not null")
+    op.execute("create index messages_dead on messages (position) where state = 'dead'")
+    op.execute("""
+    create table message_attempts (
+        message_id uuid not null,
+        delivery integer not null,
+        at timestamptz not null,
+        duration_ms real not null,
+        worker text not null,
+        failure text not null,
+        code text not null,
+        error text not null,
+        request jsonb,
+        response jsonb,
+        primary key (message_id, delivery)
+    )
+    """)
+    op.execute("""
+    create table message_log (
+        id uuid not null,
+        entity text not null,
+        stage text not null,
+        system text not null,
+        kind text not null,
+        lane uuid not null,
+        transaction_id uuid,
+        payload jsonb not null,
+        outcome text not null,
+        deliveries integer not null,
+        attempts integer not null,
+        worker text,
+        created_at timestamptz not null,
+        finished_at timestamptz not null default now(),
+        primary key (id, finished_at)
+    ) partition by range (finished_at)
+    """)
+    op.execute("create index message_log_transaction on message_log (transaction_id, id)")
+    op.execute("create table message_log_default partition of message_log default")
+    op.execute("""
+    create table inbox (
+        source text not null,
+        key text not null,
+        payload_hash bytea not null,
+        transaction_id uuid,
+        status integer not null,
+        answer jsonb,
+        received_at timestamptz not null default now(),
+        primary key (source, key)
+    )
+    """)
+    op.execute("create index inbox_received on inbox (received_at)")
+    op.execute("""
+    create table system_states (
+        system text primary key,
+        paused boolean not null default false,
+        paused_by text,
+        paused_reason text,
+        breaker text not null default 'closed' check (breaker in ('closed', 'open', 'half_open')),
+        breaker_until timestamptz,
+        consecutive_failures integer not null default 0,
+        last_success_at timestamptz,
+        last_failure_at timestamptz,
+        last_failure text,
+        updated_at timestamptz not null default now()
+    )
+    """)

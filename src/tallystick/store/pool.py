@@ -1,0 +1,32 @@
+"""The connection pool and the JSON codec that every connection speaks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import orjson
+
+Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+Pool = asyncpg.Pool[asyncpg.Record]
+
+
+def encode_json(value: Any) -> str:
+    """JSON text of plain data; also of UUIDs, datetimes and dataclasses; Decimals become strings so that no digit is lost."""
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+async def _prepare(connection: Connection) -> None:
+    await connection.set_type_codec("jsonb", encoder=encode_json, decoder=orjson.loads, schema="pg_catalog")
+
+
+async def open_pool(url: str, *, size: int = 8, application: str = "tallystick") -> Pool:
+    """Open a pool on `url` (postgresql://…). Raises OSError or asyncpg.PostgresError when the server can't be reached."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=min(2, size),
+        max_size=size,
+        init=_prepare,
+        command_timeout=60,
+        server_settings={"application_name": application, "timezone": "UTC"},
+    )
