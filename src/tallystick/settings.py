@@ -158,7 +158,9 @@ class Settings(_Section):
     def _systems_exist(self) -> Settings:
         for entity_name, entity in self.entities.items():
             for system in sorted(entity.systems() - set(self.systems)):
-                raise ValueError(f"entities.{entity_name} names the system {system!r}, but there is no [systems.{system}]")
+                raise ValueError(
+                    f"entities.{entity_name} names the system {system!r}, but there is no [systems.{system}]"
+                )
         return self
 
 

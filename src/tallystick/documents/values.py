@@ -23,9 +23,7 @@ LongText = Annotated[
 ]
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
-Quantity = Annotated[
-    Decimal, Field(gt=0, le=Decimal(10_000_000), max_digits=14, decimal_places=4, examples=["12"])
-]
+Quantity = Annotated[Decimal, Field(gt=0, le=Decimal(10_000_000), max_digits=14, decimal_places=4, examples=["12"])]
 UnitPrice = Annotated[
     Decimal, Field(ge=0, le=Decimal(100_000_000), max_digits=18, decimal_places=6, examples=["19.99"])
 ]

@@ -9,8 +9,6 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from tallystick.store.identifiers import new_id
-from tallystick.systems.failure import Failure
-
 
 Outcome = TypeVar("Outcome")
 

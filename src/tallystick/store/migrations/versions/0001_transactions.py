@@ -43,7 +43,9 @@ def upgrade() -> None:
     """)
     op.execute("create index transactions_customer on transactions (entity, customer_id, id)")
     op.execute("create index transactions_customer_po on transactions (customer_po) where customer_po is not null")
-    op.execute("create index transactions_erp_reference on transactions (erp_reference) where erp_reference is not null")
+    op.execute(
+        "create index transactions_erp_reference on transactions (erp_reference) where erp_reference is not null"
+    )
     op.execute("""
     create table documents (
         transaction_id uuid not null references transactions (id),

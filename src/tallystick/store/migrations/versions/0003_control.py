@@ -65,7 +65,9 @@ def upgrade() -> None:
     ) partition by range (at)
     """)
     op.execute("create index audit_entries_object on audit_entries (object_type, object_id, id)")
-    op.execute("create index audit_entries_transaction on audit_entries (transaction_id) where transaction_id is not null")
+    op.execute(
+        "create index audit_entries_transaction on audit_entries (transaction_id) where transaction_id is not null"
+    )
     op.execute("create table audit_entries_default partition of audit_entries default")
     op.execute("""
     create table principals (

@@ -1,0 +1,264 @@
+"""Reading a batch's transactions with their documents, and applying what stages changed, a statement for the whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from tallystick.documents.invoice import Invoice
+from tallystick.documents.order import Order
+from tallystick.documents.shipment import Shipment
+from tallystick.documents.transaction import (
+    CommitmentState,
+    FulfilmentState,
+    IntakeState,
+    InvoicingState,
+    ReturnsState,
+    SettlementState,
+    Transaction,
+)
+from tallystick.store.pool import Connection
+
+_COLUMNS = ", ".join(Transaction.model_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """A transaction with the documents a stage needs: the order in force (or the named revision) and what followed it."""
+
+    transaction: Transaction
+    orders: dict[int, Order]
+    shipments: tuple[Shipment, ...]
+    invoices: tuple[Invoice, ...]
+    numbers: frozenset[tuple[str, str]]
+    """(type, number) of every document there is, to know one that comes again."""
+
+    @property
+    def order(self) -> Order:
+        """The order in force."""
+        return self.orders[self.transaction.order_revision]
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionChange:
+    """What one stage changes of a transaction: its own states, and amounts to add (minor units)."""
+
+    id: UUID
+    intake: IntakeState | None = None
+    commitment: CommitmentState | None = None
+    fulfilment: FulfilmentState | None = None
+    returns: ReturnsState | None = None
+    erp_reference: str | None = None
+    order_revision: int | None = None
+    ordered_amount: int | None = None
+    """New value, not an addition: an order that changed."""
+    tax_amount: int | None = None
+    shipped: int = 0
+    invoiced: int = 0
+    credited: int = 0
+    paid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRecord:
+    """A document to keep with its transaction. The same (transaction, type, number, revision) is kept once."""
+
+    transaction_id: UUID
+    type: str
+    number: str
+    system: str
+    body: dict[str, Any]
+    revision: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CrossReference:
+    """Their id for one of our documents."""
+
+    system: str
+    kind: str
+    reference: str
+    entity: str
+    transaction_id: UUID
+    our_number: str
+
+
+def transaction_from(row: Any) -> Transaction:
+    """A Transaction from a row of the table; the table's own constraints vouch for it, so it is not validated again."""
+    return Transaction.model_construct(
+        **{
+            **row,
+            "intake": IntakeState(row["intake"]),
+            "commitment": CommitmentState(row["commitment"]),
+            "fulfilment": FulfilmentState(row["fulfilment"]),
+            "invoicing": InvoicingState(row["invoicing"]),
+            "settlement": SettlementState(row["settlement"]),
+            "returns": ReturnsState(row["returns"]),
+        }
+    )
+
+
+async def read_transactions(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Transaction]:
+    """Transactions by id; unknown ids are absent."""
+    rows = await connection.fetch(f"select {_COLUMNS} from transactions where id = any($1::uuid[])", ids)
+    return {row["id"]: transaction_from(row) for row in rows}
+
+
+async def lock_transaction(connection: Connection, transaction_id: UUID) -> Transaction | None:
+    """One transaction, locked until the caller's database transaction ends; None if unknown."""
+    row = await connection.fetchrow(f"select {_COLUMNS} from transactions where id = $1 for update", transaction_id)
+    return transaction_from(row) if row else None
+
+
+async def read_dossiers(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Dossier]:
+    """Transactions with their documents by id, in two queries whatever the batch."""
+    wanted = list(set(ids))
+    transactions = await read_transactions(connection, wanted)
+    rows = await connection.fetch(
+        """
+        select transaction_id, type, number, revision, body from documents
+        where transaction_id = any($1::uuid[]) order by created_at
+        """,
+        wanted,
+    )
+    documents: dict[UUID, list[Any]] = {each: [] for each in transactions}
+    for row in rows:
+        documents[row["transaction_id"]].append(row)
+    return {each: _dossier(transaction, documents[each]) for each, transaction in transactions.items()}
+
+
+def _dossier(transaction: Transaction, rows: Sequence[Any]) -> Dossier:
+    def bodies(kind: str) -> list[Any]:
+        return [row["body"] for row in rows if row["type"] == kind]
+
+    return Dossier(
+        transaction=transaction,
+        orders={row["revision"]: Order.model_validate(row["body"]) for row in rows if row["type"] == "order"},
+        shipments=tuple(Shipment.model_validate(body) for body in bodies("shipment")),
+        invoices=tuple(Invoice.model_validate(body) for body in bodies("invoice")),
+        numbers=frozenset((row["type"], row["number"]) for row in rows),
+    )
+
+
+async def keep_documents(connection: Connection, records: Sequence[DocumentRecord]) -> None:
+    """Keep documents; one that is there already stays as it was."""
+    if not records:
+        return
+    await connection.execute(
+        """
+        insert into documents (transaction_id, type, number, revision, system, body)
+        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::jsonb[])
+        on conflict do nothing
+        """,
+        [each.transaction_id for each in records],
+        [each.type for each in records],
+        [each.number for each in records],
+        [each.revision for each in records],
+        [each.system for each in records],
+        [each.body for each in records],
+    )
+
+
+async def keep_cross_references(connection: Connection, references: Sequence[CrossReference]) -> None:
+    """Keep their ids beside ours; the first word of a system on a reference stays."""
+    if not references:
+        return
+    await connection.execute(
+        """
+        insert into cross_references (system, kind, reference, entity, transaction_id, our_number)
+        select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[])
+        on conflict do nothing
+        """,
+        [each.system for each in references],
+        [each.kind for each in references],
+        [each.reference for each in references],
+        [each.entity for each in references],
+        [each.transaction_id for each in references],
+        [each.our_number for each in references],
+    )
+
+
+async def find_by_reference(connection: Connection, system: str, kind: str, reference: str) -> UUID | None:
+    """The transaction under which a system's own id was kept, or None."""
+    found: UUID | None = await connection.fetchval(
+        "select transaction_id from cross_references where system = $1 and kind = $2 and reference = $3",
+        system,
+        kind,
+        reference,
+    )
+    return found
+
+
+async def apply_changes(connection: Connection, changes: Sequence[TransactionChange]) -> None:
+    """Apply stages' changes, after their documents were kept; how far invoicing and settlement are follows from the amounts.
+
+    Rows are locked in the order of their ids, so that stages settling at once never deadlock. A transaction may be
+    changed once a call.
+    """
+    if not changes:
+        return
+    ordered = sorted(changes, key=lambda each: each.id)
+    ids = [each.id for each in ordered]
+    await connection.execute("select 1 from transactions where id = any($1::uuid[]) order by id for no key update", ids)
+    await connection.execute(
+        _APPLY,
+        ids,
+        [each.intake for each in ordered],
+        [each.commitment for each in ordered],
+        [each.fulfilment for each in ordered],
+        [each.returns for each in ordered],
+        [each.erp_reference for each in ordered],
+        [each.order_revision for each in ordered],
+        [each.ordered_amount for each in ordered],
+        [each.tax_amount for each in ordered],
+        [each.shipped for each in ordered],
+        [each.invoiced for each in ordered],
+        [each.credited for each in ordered],
+        [each.paid for each in ordered],
+    )
+
+
+# Invoicing is complete when every shipment of a wholly shipped order has its invoice; settlement compares what was paid
+# with what is owed. Both depend on two stages, so they are computed here, under the row's lock, and set by no stage.
+_APPLY = """
+    with change as (
+        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[],
+                             $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[])
+            as c (id, intake, commitment, fulfilment, returns, erp_reference, order_revision, ordered_amount, tax_amount,
+                  shipped, invoiced, credited, paid)
+    ), counted as (
+        select c.id, count(*) filter (where d.type = 'shipment') as shipments,
+               count(*) filter (where d.type = 'invoice') as invoices
+        from change c left join documents d on d.transaction_id = c.id and d.type in ('shipment', 'invoice')
+        group by c.id
+    )
+    update transactions t set
+        intake = coalesce(c.intake, t.intake),
+        commitment = coalesce(c.commitment, t.commitment),
+        fulfilment = coalesce(c.fulfilment, t.fulfilment),
+        returns = coalesce(c.returns, t.returns),
+        erp_reference = coalesce(c.erp_reference, t.erp_reference),
+        order_revision = coalesce(c.order_revision, t.order_revision),
+        ordered_amount = coalesce(c.ordered_amount, t.ordered_amount),
+        tax_amount = coalesce(c.tax_amount, t.tax_amount),
+        shipped_amount = t.shipped_amount + c.shipped,
+        invoiced_amount = t.invoiced_amount + c.invoiced,
+        credited_amount = t.credited_amount + c.credited,
+        paid_amount = t.paid_amount + c.paid,
+        invoicing = case
+            when n.invoices = 0 then 'none'
+            when n.invoices >= n.shipments and coalesce(c.fulfilment, t.fulfilment) = 'complete' then 'complete'
+            else 'partial' end,
+        settlement = case
+            when t.paid_amount + c.paid = 0 then 'none'
+            when t.invoiced_amount + c.invoiced = 0
+                or t.paid_amount + c.paid < t.invoiced_amount + c.invoiced - t.credited_amount - c.credited then 'partial'
+            when t.paid_amount + c.paid = t.invoiced_amount + c.invoiced - t.credited_amount - c.credited then 'paid'
+            else 'overpaid' end,
+        version = t.version + 1,
+        updated_at = now()
+    from change c join counted n using (id)
+    where t.id = c.id
+"""
