@@ -19,7 +19,7 @@ _SECRET_WORDS = "password|passwd|secret|token|authorization|cookie|api_?-?key|ca
 _SECRET_NAME = re.compile(_SECRET_WORDS, re.IGNORECASE)
 # In text that is no JSON (HTML, XML, form data, a truncated body) whatever follows such a word is masked.
 _SECRET_TEXT = re.compile(
-    rf"([\w-]*(?:{_SECRET_WORDS})[\w-]*(?:[\"']?\s*[:=]\s*|>))"
+    rf"((?<![\w/-])[\w-]*(?:{_SECRET_WORDS})[\w-]*(?:[\"']?\s*[:=]\s*|>))"
     r"(?:\"[^\"]*\"?|'[^']*'?|(?<=>)[^<]+|(?:Bearer\s+|Basic\s+)?[^\s\"'<>,;&]+)",
     re.IGNORECASE,
 )
