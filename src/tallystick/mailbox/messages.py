@@ -15,7 +15,9 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Work for one stage against one system. First in, first out within (lane, stage); the lane is the transaction's id."""
+    """Work for one stage against one system. First in, first out within (lane, stage, system).
+
+    The lane is the transaction's id, or the id of whatever else the message is about."""
 
     stage: str
     system: str

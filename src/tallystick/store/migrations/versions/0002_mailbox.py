@@ -31,7 +31,7 @@ def upgrade() -> None:
     ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000)
     """)
     op.execute("create index messages_claim on messages (stage, system, available_at, position) where state = 'ready'")
-    op.execute("create index messages_lane on messages (lane, stage, position)")
+    op.execute("create index messages_lane on messages (lane, stage, system, position)")
     op.execute("create index messages_transaction on messages (transaction_id) where transaction_id is not null")
     op.execute("create index messages_dead on messages (position) where state = 'dead'")
     op.execute("""
@@ -95,6 +95,8 @@ def upgrade() -> None:
         last_success_at timestamptz,
         last_failure_at timestamptz,
         last_failure text,
+        tokens double precision not null default 0,
+        tokens_at timestamptz not null default '-infinity',
         updated_at timestamptz not null default now()
     )
     """)

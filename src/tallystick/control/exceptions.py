@@ -1,0 +1,222 @@
+"""The work queue: what did not fit, opened by checks, rejections and dead letters, worked and resolved by people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from tallystick.store.identifiers import new_id
+from tallystick.store.pool import Connection
+
+ROOT_CAUSES = ("data_quality", "process_design", "missing_api", "weak_orchestration")
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionOpening:
+    """A work item to be. `money_at_risk` in minor units of `currency`; `reasons` as the checks give them."""
+
+    entity: str
+    type: str
+    """What went wrong, dotted: order.held, commitment.rejected, fulfilment.dead_letter, invoice.differs, …"""
+    stage: str
+    summary: str
+    transaction_id: UUID | None = None
+    message_id: UUID | None = None
+    system: str | None = None
+    reasons: tuple[dict[str, Any], ...] = ()
+    context: dict[str, Any] = field(default_factory=dict)
+    money_at_risk: int = 0
+    currency: str | None = None
+    due_in: timedelta = timedelta(hours=24)
+    id: UUID = field(default_factory=new_id)
+
+
+class ExceptionConflict(Exception):
+    """The exception is not open any more, or somebody changed it since it was read."""
+
+
+async def open_exceptions(connection: Connection, openings: Sequence[ExceptionOpening]) -> None:
+    """Open work items inside the caller's transaction; a message has at most one open at a time."""
+    if not openings:
+        return
+    await connection.execute(
+        """
+        insert into exceptions (id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context,
+                                money_at_risk, currency, due_at)
+        select id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context, money, currency, now() + due
+        from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
+                    $9::jsonb[], $10::jsonb[], $11::bigint[], $12::text[], $13::interval[])
+            as e (id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context, money, currency, due)
+        on conflict do nothing
+        """,
+        [each.id for each in openings],
+        [each.entity for each in openings],
+        [each.transaction_id for each in openings],
+        [each.message_id for each in openings],
+        [each.type for each in openings],
+        [each.stage for each in openings],
+        [each.system for each in openings],
+        [each.summary for each in openings],
+        [list(each.reasons) for each in openings],
+        [each.context for each in openings],
+        [each.money_at_risk for each in openings],
+        [each.currency for each in openings],
+        [each.due_in for each in openings],
+    )
+
+
+async def lock_exception(
+    connection: Connection, exception_id: UUID, entities: Sequence[str] | None, expected_version: int | None = None
+) -> dict[str, Any] | None:
+    """One open exception, locked for a change; None if unknown to these entities.
+
+    Raises ExceptionConflict when it is resolved already or its version is not the expected one.
+    """
+    row = await connection.fetchrow(
+        "select * from exceptions where id = $1 and ($2::text[] is null or entity = any($2)) for update",
+        exception_id,
+        entities,
+    )
+    if row is None:
+        return None
+    if expected_version is not None and row["version"] != expected_version:
+        raise ExceptionConflict(
+            f"the exception was changed meanwhile: it is at version {row['version']}; read it again"
+        )
+    if row["state"] != "open":
+        raise ExceptionConflict(f"the exception was resolved as {row['resolution']!r} by {row['resolved_by']}")
+    return dict(row)
+
+
+async def note_exception(
+    connection: Connection,
+    exception_id: UUID,
+    principal: str,
+    action: str,
+    note: str | None = None,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Add a line to an exception's story and move its version on."""
+    await connection.execute(
+        """
+        insert into exception_notes (id, exception_id, principal, action, note, detail) values ($1, $2, $3, $4, $5, $6)
+        """,
+        new_id(),
+        exception_id,
+        principal,
+        action,
+        note,
+        detail,
+    )
+    await connection.execute("update exceptions set version = version + 1 where id = $1", exception_id)
+
+
+async def assign_exception(connection: Connection, exception_id: UUID, owner: str | None) -> None:
+    """Give an open exception to a person, or to nobody."""
+    await connection.execute("update exceptions set owner = $2 where id = $1", exception_id, owner)
+
+
+async def resolve_exceptions(
+    connection: Connection,
+    *,
+    by: str,
+    resolution: str,
+    reason: str | None = None,
+    root_cause: str | None = None,
+    exception_ids: Sequence[UUID] = (),
+    message_ids: Sequence[UUID] = (),
+    transaction_id: UUID | None = None,
+) -> int:
+    """Close open exceptions by their ids, by their messages', or all of a transaction; returns how many."""
+    status = await connection.execute(
+        """
+        update exceptions set state = 'resolved', resolved_at = now(), resolved_by = $1, resolution = $2,
+            resolution_reason = $3, root_cause = coalesce($4, root_cause), version = version + 1
+        where state = 'open' and (id = any($5::uuid[]) or message_id = any($6::uuid[]) or transaction_id = $7)
+        """,
+        by,
+        resolution,
+        reason,
+        root_cause,
+        list(exception_ids),
+        list(message_ids),
+        transaction_id,
+    )
+    return int(status.rpartition(" ")[2])
+
+
+_ORDERS = {"due": "due_at, id", "money": "money_at_risk desc, id", "opened": "id"}
+
+
+async def list_exceptions(
+    connection: Connection,
+    entities: Sequence[str] | None,
+    *,
+    state: str | None = "open",
+    type: str | None = None,  # noqa: A002 - the exception's own word
+    owner: str | None = None,
+    transaction_id: UUID | None = None,
+    due_before: datetime | None = None,
+    sort: str = "due",
+    offset: int = 0,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """Work items by filters; `sort` is due, money or opened."""
+    rows = await connection.fetch(
+        f"""
+        select id, entity, transaction_id, message_id, type, stage, system, state, summary, money_at_risk, currency, owner,
+               opened_at, due_at, resolved_at, resolution, root_cause, version
+        from exceptions
+        where ($1::text[] is null or entity = any($1)) and ($2::text is null or state = $2)
+            and ($3::text is null or type = $3) and ($4::text is null or owner = $4)
+            and ($5::uuid is null or transaction_id = $5) and ($6::timestamptz is null or due_at < $6)
+        order by {_ORDERS[sort]} offset $7 limit $8
+        """,
+        entities,
+        state,
+        type,
+        owner,
+        transaction_id,
+        due_before,
+        offset,
+        limit,
+    )
+    return [dict(row) for row in rows]
+
+
+async def read_exception(
+    connection: Connection, exception_id: UUID, entities: Sequence[str] | None
+) -> dict[str, Any] | None:
+    """One work item with its whole story: reasons, context, notes, documents, and its message's attempts."""
+    row = await connection.fetchrow(
+        "select * from exceptions where id = $1 and ($2::text[] is null or entity = any($2))", exception_id, entities
+    )
+    if row is None:
+        return None
+    notes = await connection.fetch(
+        "select at, principal, action, note, detail from exception_notes where exception_id = $1 order by id",
+        exception_id,
+    )
+    documents = await connection.fetch(
+        """
+        select type, number, revision, system, body, created_at from documents
+        where transaction_id = $1 order by created_at, revision
+        """,
+        row["transaction_id"],
+    )
+    attempts = await connection.fetch(
+        """
+        select delivery, at, duration_ms, worker, failure, code, error, request, response
+        from message_attempts where message_id = $1 order by delivery
+        """,
+        row["message_id"],
+    )
+    return {
+        **dict(row),
+        "notes": [dict(each) for each in notes],
+        "documents": [dict(each) for each in documents],
+        "attempts": [dict(each) for each in attempts],
+    }
