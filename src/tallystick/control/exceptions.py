@@ -46,7 +46,8 @@ async def open_exceptions(connection: Connection, openings: Sequence[ExceptionOp
         """
         insert into exceptions (id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context,
                                 money_at_risk, currency, due_at)
-        select id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context, money, currency, now() + due
+        select id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context, money, currency,
+               now() + due
         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
                     $9::jsonb[], $10::jsonb[], $11::bigint[], $12::text[], $13::interval[])
             as e (id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context, money, currency, due)

@@ -96,8 +96,8 @@ class Breakers:
         granted = await self.pool.fetchval(
             """
             with bucket as (
-                select system, least($3::float8, tokens + extract(epoch from greatest(interval '0', now() - tokens_at)) * $2::float8)
-                    as filled
+                select system, least($3::float8, tokens
+                    + extract(epoch from greatest(interval '0', now() - tokens_at)) * $2::float8) as filled
                 from (select system, tokens, greatest(tokens_at, now() - interval '1 hour') as tokens_at
                       from system_states where system = $1 for update) held
             )
