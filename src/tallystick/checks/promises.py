@@ -62,7 +62,7 @@ async def keep(connection: Connection, promises: Sequence[Promise]) -> None:
     await connection.execute(
         """
         update replica_stock r set available = r.available - k.quantity
-        from (select * from unnest($1::text[], $2::text[], $3::text[], $4::numeric[]) 
+        from (select * from unnest($1::text[], $2::text[], $3::text[], $4::numeric[])
                   as k (system, product_id, warehouse, quantity) order by system, product_id, warehouse) k
         where r.system = k.system and r.product_id = k.product_id and r.warehouse = k.warehouse
         """,
