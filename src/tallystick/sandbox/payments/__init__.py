@@ -1,0 +1,1 @@
+"""A payment gateway: takes invoices for collection, has simulated customers pay them, and reports every payment."""

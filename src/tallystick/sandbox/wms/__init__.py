@@ -1,0 +1,1 @@
+"""A warehouse: takes shipment requests, ships as its plans say, and reports every dispatch and return."""
