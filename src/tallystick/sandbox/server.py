@@ -1,4 +1,4 @@
-"""The frame every sandbox server stands in: sign-in, health, fault switches, problem documents, answers an item."""
+"""The frame every sandbox server stands in: sign-in, health, fault switches, problem documents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from tallystick.sandbox.fault_middleware import CONTROL_PATH, FaultMiddleware
 from tallystick.sandbox.faults import FaultPlan, FaultReport, Faults
 from tallystick.sandbox.options import Options
 
-MAXIMUM_ITEMS = 1_000
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 _bearer = HTTPBearer(auto_error=False, description="The server's token, shown when it starts")
@@ -52,36 +51,9 @@ def create_server(
     return app
 
 
-def json_answer(body: Any, status: int = 200) -> Response:
-    """A JSON answer as it is, past FastAPI's own encoder: batches are large and already plain data."""
-    return Response(orjson.dumps(body), status, media_type="application/json")
-
-
-def items_answer(items: list[dict[str, Any]]) -> Response:
-    """The answer to a batch: a status and a body for each item, in the batch's order."""
-    return json_answer({"items": items})
-
-
-def item(status: int, body: dict[str, Any]) -> dict[str, Any]:
-    """One item's answer."""
-    return {"status": status, "body": body}
-
-
-def item_problem(status: int, code: str, detail: str, title: str = "Refused") -> dict[str, Any]:
-    """One item's refusal as an RFC 9457 problem document with a stable code."""
-    return item(status, {"title": title, "status": status, "code": code, "detail": detail})
-
-
 def problem(status: int, code: str, detail: str) -> HTTPException:
     """A whole call's refusal, to be raised; it is answered as a problem document."""
     return HTTPException(status, {"title": "Refused", "status": status, "code": code, "detail": detail})
-
-
-def page(rows: Iterable[Any], after: int, limit: int) -> dict[str, Any]:
-    """One page of a list by position, and where the next begins (None: this was the last)."""
-    kept = list(rows)
-    following = after + limit
-    return {"items": kept[after:following], "next": following if following < len(kept) else None}
 
 
 def _token_check(options: Options) -> Callable[..., None]:

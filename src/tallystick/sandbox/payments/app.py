@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Response
 
 from tallystick.documents.event import EventType
+from tallystick.sandbox.batches import References, item, item_problem, items_answer, page
 from tallystick.sandbox.faults import Faults
 from tallystick.sandbox.journal import Journal
 from tallystick.sandbox.options import Options
@@ -19,11 +20,10 @@ from tallystick.sandbox.payments.collection import (
     Gateway,
     PaymentRequests,
     ReferenceReusedError,
-    References,
 )
 from tallystick.sandbox.payments.plans import Plan, Simulation
 from tallystick.sandbox.schedule import Schedule
-from tallystick.sandbox.server import create_server, item, item_problem, items_answer, page
+from tallystick.sandbox.server import create_server
 from tallystick.sandbox.webhooks import EventOutbox, event_routes
 
 _DESCRIPTION = """A simulated payment gateway.
@@ -140,7 +140,7 @@ def _request_routes(server: PaymentServer) -> APIRouter:
     @router.get("/payment-requests")
     async def list_requests(after: int = 0, limit: int = 100) -> dict[str, Any]:
         """All requests with what was paid on them."""
-        return page((each.view() for each in server.gateway.collections.values()), after, min(limit, 1_000))
+        return page((each.view() for each in server.gateway.collections.values()), after, limit)
 
     @router.get("/payments")
     async def list_payments(after: int = 0, limit: int = 100) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _request_routes(server: PaymentServer) -> APIRouter:
             for each in server.gateway.collections.values()
             for payment in each.payments
         )
-        return page(rows, after, min(limit, 1_000))
+        return page(rows, after, limit)
 
     return router
 

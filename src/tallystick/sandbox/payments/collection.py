@@ -12,13 +12,14 @@ from pydantic import Field
 from tallystick.documents.money import Currency, MinorAmount
 from tallystick.documents.payment import Payment, PaymentMethod
 from tallystick.documents.values import Document, Identifier
+from tallystick.sandbox.batches import MAXIMUM_ITEMS, Reference
 from tallystick.sandbox.payments.plans import Plan, Simulation, parts
 
 
 class PaymentRequest(Document):
     """Collect this invoice. The same `reference` again is the same request. Amounts in minor units of `currency`."""
 
-    reference: Identifier
+    reference: Reference
     transaction_id: Identifier
     """Subject of the events about it."""
     order_number: Identifier
@@ -133,10 +134,4 @@ class Gateway:
 class PaymentRequests(Document):
     """A batch of requests."""
 
-    items: tuple[PaymentRequest, ...] = Field(min_length=1, max_length=1_000)
-
-
-class References(Document):
-    """Requests by their reference."""
-
-    items: tuple[Identifier, ...] = Field(min_length=1, max_length=1_000)
+    items: tuple[PaymentRequest, ...] = Field(min_length=1, max_length=MAXIMUM_ITEMS)

@@ -12,12 +12,13 @@ from fastapi import APIRouter, FastAPI, Response
 from pydantic import Field
 
 from tallystick.documents.event import EventType
-from tallystick.documents.values import Document, Identifier
+from tallystick.documents.values import Document
+from tallystick.sandbox.batches import MAXIMUM_ITEMS, References, item, item_problem, items_answer, page
 from tallystick.sandbox.faults import Faults
 from tallystick.sandbox.journal import Journal
 from tallystick.sandbox.options import Options
 from tallystick.sandbox.schedule import Schedule
-from tallystick.sandbox.server import MAXIMUM_ITEMS, create_server, item, item_problem, items_answer, page, problem
+from tallystick.sandbox.server import create_server, problem
 from tallystick.sandbox.webhooks import EventOutbox, event_routes
 from tallystick.sandbox.wms.plans import Plan, Simulation
 from tallystick.sandbox.wms.warehouse import (
@@ -38,12 +39,6 @@ class ShipmentRequests(Document):
     """A batch of requests."""
 
     items: Annotated[tuple[ShipmentRequest, ...], Field(min_length=1, max_length=MAXIMUM_ITEMS)]
-
-
-class References(Document):
-    """Requests by their reference."""
-
-    items: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=MAXIMUM_ITEMS)]
 
 
 class WarehouseServer:
@@ -191,7 +186,7 @@ def _request_routes(server: WarehouseServer) -> APIRouter:
     async def list_requests(order_reference: str | None = None, after: int = 0, limit: int = 100) -> dict[str, Any]:
         """All requests, or those of one order (by reference or number)."""
         orders = server.warehouse.of_order(order_reference) if order_reference else server.warehouse.orders.values()
-        return page((order.view() for order in orders), after, min(limit, 1_000))
+        return page((order.view() for order in orders), after, limit)
 
     @router.get("/shipments")
     async def list_shipments(after: int = 0, limit: int = 100) -> dict[str, Any]:
@@ -201,7 +196,7 @@ def _request_routes(server: WarehouseServer) -> APIRouter:
             for order in server.warehouse.orders.values()
             for each in order.shipments
         )
-        return page(rows, after, min(limit, 1_000))
+        return page(rows, after, limit)
 
     return router
 

@@ -14,14 +14,15 @@ from tallystick.documents.party import Address
 from tallystick.documents.returns import Return, ReturnLine
 from tallystick.documents.shipment import Parcel, Shipment, ShipmentLine
 from tallystick.documents.values import MAXIMUM_LINES, Document, Identifier, ShortText
+from tallystick.sandbox.batches import Reference
 from tallystick.sandbox.wms.plans import Line, Plan, Simulation, steps
 
 
 class ShipmentRequest(Document):
     """Ship this. The same `reference` again is the same request."""
 
-    reference: Identifier
-    order_reference: Identifier
+    reference: Reference
+    order_reference: Reference
     """Subject of the events about it."""
     order_number: Identifier
     erp_reference: str = Field(default="", max_length=64)
@@ -33,7 +34,7 @@ class ShipmentRequest(Document):
 class ReturnAnnouncement(Document):
     """Goods came back: the whole of what was shipped of an order, or the lines named."""
 
-    order_reference: Identifier
+    order_reference: Reference
     """The order's reference, or its number."""
     lines: tuple[ReturnLine, ...] = Field(default=(), max_length=MAXIMUM_LINES)
     reason: ShortText | None = None

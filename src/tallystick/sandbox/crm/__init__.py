@@ -1,0 +1,1 @@
+"""A CRM: the sales side's orders and opportunities, and what became of them."""
