@@ -181,7 +181,7 @@ def _repetition(submission: Submission, entry: Entry) -> IntakeAnswer:
         return IntakeAnswer(entry.status, entry.answer, entry.transaction_id, replayed=True)
     body = {
         "code": "idempotency.key_reused",
-        "detail": f"Idempotency-Key {submission.idempotency_key!r} came with another payload before; send a new order with a new key",
+        "detail": f"Idempotency-Key {submission.idempotency_key!r} came with another payload before; use a new key",
     }
     return IntakeAnswer(409, body, entry.transaction_id)
 

@@ -262,3 +262,47 @@ _APPLY = """
     from change c join counted n using (id)
     where t.id = c.id
 """
+
+
+async def search_transactions(
+    connection: Connection,
+    entities: Sequence[str] | None,
+    *,
+    search: str | None = None,
+    transaction_id: UUID | None = None,
+    intake: str | None = None,
+    commitment: str | None = None,
+    customer_id: str | None = None,
+    before: UUID | None = None,
+    limit: int = 50,
+) -> list[Transaction]:
+    """Newest transactions first, of these entities (None: all), older than `before`.
+
+    `search` is any exact id, number or reference, of ours or of any system; `transaction_id` the one it stands for, if any.
+    """
+    rows = await connection.fetch(
+        f"""
+        select {_COLUMNS} from transactions t
+        where ($1::text[] is null or entity = any($1))
+            and ($2::text is null or id in (
+                select $3::uuid where $3 is not null
+                union all select id from transactions where order_number = $2
+                union all select id from transactions where customer_po = $2
+                union all select id from transactions where customer_id = $2
+                union all select id from transactions where erp_reference = $2
+                union all select transaction_id from documents where number = $2
+                union all select transaction_id from cross_references where reference = $2))
+            and ($4::text is null or intake = $4) and ($5::text is null or commitment = $5)
+            and ($6::text is null or customer_id = $6) and ($7::uuid is null or id < $7)
+        order by id desc limit $8
+        """,
+        entities,
+        search,
+        transaction_id,
+        intake,
+        commitment,
+        customer_id,
+        before,
+        limit,
+    )
+    return [transaction_from(row) for row in rows]

@@ -1,0 +1,103 @@
+"""Events from connected systems: CloudEvents 1.0 over HTTP, each signed by its source as Standard Webhooks asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from pydantic import TypeAdapter, ValidationError
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+from starlette.responses import Response
+
+from tallystick.api.context import InContext
+from tallystick.api.problems import Problem, invalid_body
+from tallystick.documents.event import Event
+from tallystick.settings import Settings
+from tallystick.stages.reception import EventAnswer, receive_events
+
+router = APIRouter(tags=["events"])
+_MOST_EVENTS = 1_000
+_ONE = TypeAdapter(Event)
+_MANY = TypeAdapter(list[Event])
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+
+
+def parse_events(content_type: str, headers: Any, body: bytes) -> list[Event]:
+    """Events in structured, batched or binary content mode (CloudEvents HTTP binding 1.0.2).
+
+    Raises problems that name the field.
+    """
+    media_type = content_type.partition(";")[0].strip().lower()
+    try:
+        if media_type == BATCH:
+            events = _MANY.validate_json(body)
+            if len(events) > _MOST_EVENTS:
+                raise Problem(413, "events.too_many", f"{len(events)} events; send at most {_MOST_EVENTS} at once")
+            return events
+        if media_type == STRUCTURED:
+            return [_ONE.validate_json(body)]
+        if media_type == "application/json" and "ce-id" in headers:
+            attributes = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
+            return [Event.model_validate({**attributes, "data": orjson.loads(body)})]
+    except ValidationError as error:
+        raise invalid_body(error) from None
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, "body.malformed_json", f"the body is not valid JSON: {error}") from None
+    raise Problem(415, "body.media_type", f"send events as {STRUCTURED}, {BATCH}, or application/json with ce- headers")
+
+
+def verify_sender(settings: Settings, events: list[Event], headers: Any, body: bytes) -> str:
+    """The system that sent the events, by their source and its signature over the body.
+
+    Raises 401 when the signature is missing, wrong or older than five minutes, or no system has that source; 403 when a
+    request mixes sources.
+    """
+    sources = {event.source for event in events}
+    if len(sources) != 1:
+        raise Problem(403, "event.mixed_sources", "a request carries events of one source, signed by it")
+    source = sources.pop()
+    for name, system in settings.systems.items():
+        if system.event_source == source and system.event_secret is not None:
+            try:
+                Webhook(system.event_secret.get_secret_value()).verify(body, dict(headers))
+            except (WebhookVerificationError, orjson.JSONDecodeError, ValueError) as error:
+                detail = f"the signature of source {source!r} does not verify: {error}; sign the body as Standard Webhooks says"
+                raise Problem(401, "event.signature", detail) from None
+            return name
+    raise Problem(401, "event.unknown_source", f"source {source!r} is not one of the connected systems'")
+
+
+@router.post("/events", summary="Take events from a connected system", openapi_extra={
+    "requestBody": {"required": True, "content": {
+        STRUCTURED: {"schema": {"$ref": "#/components/schemas/Event"}},
+        BATCH: {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}}},
+    }}
+})  # fmt: skip
+async def take_events(context: InContext, request: Request) -> Response:
+    """202 once the events are kept; a repetition is answered 200 and changes nothing. A batch is answered item by item."""
+    body = await request.body()
+    events = parse_events(request.headers.get("content-type", ""), request.headers, body)
+    if not events:
+        return Response(orjson.dumps({"results": []}), 202, media_type="application/json")
+    system = verify_sender(context.flow.settings, events, request.headers, body)
+    answers = await receive_events(context.flow, system, events)
+    if len(answers) == 1:
+        answer = answers[0]
+        if answer.status >= 400:
+            raise Problem(answer.status, answer.code, answer.detail)
+        return Response(orjson.dumps(_result(events[0], answer)), answer.status, media_type="application/json")
+    results = [_result(event, answer) for event, answer in zip(events, answers, strict=True)]
+    status = 202 if all(answer.status < 400 for answer in answers) else 207
+    return Response(orjson.dumps({"results": results}), status, media_type="application/json")
+
+
+def _result(event: Event, answer: EventAnswer) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "status": answer.status,
+        "code": answer.code,
+        "detail": answer.detail,
+        "transaction_id": str(answer.transaction_id) if answer.transaction_id else None,
+    }

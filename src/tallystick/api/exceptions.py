@@ -1,0 +1,219 @@
+"""The work queue over HTTP: look, assign, comment, retry, amend, override, reject, resolve."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Body, Query
+from starlette.responses import Response
+
+from tallystick.api.conditional import ExpectedVersion
+from tallystick.api.context import InContext, allowed
+from tallystick.api.orders import order_data
+from tallystick.api.pagination import Cursor, Limit, decode_cursor, encode_cursor
+from tallystick.api.problems import Problem
+from tallystick.control.access import Principal
+from tallystick.control.audit import AuditEntry, write_audit
+from tallystick.control.exceptions import (
+    assign_exception,
+    list_exceptions,
+    lock_exception,
+    note_exception,
+    read_exception,
+    resolve_exceptions,
+)
+from tallystick.documents.order import Order
+from tallystick.documents.values import Identifier, LongText
+from tallystick.stages.resolution import amend_exception, override_exception, reject_exception, retry_exception
+
+router = APIRouter(tags=["exceptions"])
+Reason = Annotated[LongText, Body(embed=True, min_length=3, description="Why; it stands in the audit trail")]
+
+
+@router.get("/exceptions", summary="The work queue")
+async def list_queue(
+    context: InContext,
+    state: Literal["open", "resolved", "all"] = "open",
+    type: Annotated[str | None, Query(max_length=64)] = None,  # noqa: A002 - the exception's own word
+    owner: Annotated[str | None, Query(max_length=64)] = None,
+    transaction_id: UUID | None = None,
+    due_before: datetime | None = None,
+    sort: Literal["due", "money", "opened"] = "due",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    principal: Principal = allowed("exceptions.read"),
+) -> dict[str, Any]:
+    """Open items first due, unless sorted otherwise."""
+    offset = decode_cursor(cursor, int) or 0
+    if not 0 <= offset <= 1_000_000:
+        raise Problem(422, "cursor.invalid", "cursor: not one of ours; start again without it")
+    async with context.flow.pool.acquire() as connection:
+        items = await list_exceptions(
+            connection,
+            principal.entity_filter,
+            state=None if state == "all" else state,
+            type=type,
+            owner=owner,
+            transaction_id=transaction_id,
+            due_before=due_before,
+            sort=sort,
+            offset=offset,
+            limit=limit + 1,
+        )
+    return {"items": items[:limit], "next": encode_cursor(offset + limit) if len(items) > limit else None}
+
+
+@router.get("/exceptions/{exception_id}", summary="One exception with its whole story")
+async def show(exception_id: UUID, context: InContext, principal: Principal = allowed("exceptions.read")) -> Response:
+    """Reasons with the values that differ, documents, notes, and every attempt with request and response."""
+    async with context.flow.pool.acquire() as connection:
+        found = await read_exception(connection, exception_id, principal.entity_filter)
+    if found is None:
+        raise Problem(404, "not_found", f"there is no exception {exception_id}")
+    return Response(
+        orjson.dumps(found, default=str), 200, {"ETag": f'"{found["version"]}"'}, media_type="application/json"
+    )
+
+
+@router.post("/exceptions/{exception_id}:assign", summary="Give it to somebody")
+async def assign(
+    exception_id: UUID,
+    context: InContext,
+    version: ExpectedVersion,
+    owner: Annotated[Identifier | None, Body(embed=True)],
+    principal: Principal = allowed("exceptions.work"),
+) -> dict[str, Any]:
+    """Set its owner; null takes it back into the queue."""
+    async with context.flow.pool.acquire() as connection, connection.transaction():
+        found = await _locked(connection, exception_id, principal, version)
+        await assign_exception(connection, exception_id, owner)
+        await note_exception(connection, exception_id, principal.name, "assign", None, {"owner": owner})
+        await _audited(connection, found, principal, "exception.assign", None, {"owner": owner})
+    return {"owner": owner}
+
+
+@router.post("/exceptions/{exception_id}:comment", summary="Add a comment")
+async def comment(
+    exception_id: UUID,
+    context: InContext,
+    text: Annotated[LongText, Body(embed=True, min_length=1)],
+    principal: Principal = allowed("exceptions.work"),
+) -> dict[str, Any]:
+    """Comments need no If-Match: they overwrite nothing."""
+    async with context.flow.pool.acquire() as connection, connection.transaction():
+        found = await _locked(connection, exception_id, principal, None)
+        await note_exception(connection, exception_id, principal.name, "comment", text)
+        await _audited(connection, found, principal, "exception.comment", text, {})
+    return {"commented": True}
+
+
+@router.post("/exceptions/{exception_id}:retry", summary="Try again as it is")
+async def retry(
+    exception_id: UUID, context: InContext, version: ExpectedVersion, principal: Principal = allowed("exceptions.work")
+) -> dict[str, Any]:
+    """A dead letter is replayed, a held order is checked again."""
+    return await retry_exception(context.flow, exception_id, principal, expected_version=version)
+
+
+@router.post("/exceptions/{exception_id}:amend", summary="Correct it and try again")
+async def amend(
+    exception_id: UUID,
+    context: InContext,
+    version: ExpectedVersion,
+    order: Annotated[Order | None, Body(description="The corrected order, for a held one")] = None,
+    payload: Annotated[dict[str, Any] | None, Body(description="The edited payload, for a dead letter")] = None,
+    reason: Annotated[LongText | None, Body()] = None,
+    principal: Principal = allowed("exceptions.override"),
+) -> dict[str, Any]:
+    """Either `order` or `payload`; what was there before stays readable."""
+    if (order is None) == (payload is None):
+        raise Problem(
+            422, "amend.nothing", "send the corrected order (held orders) or payload (dead letters), one of them"
+        )
+    return await amend_exception(
+        context.flow,
+        exception_id,
+        principal,
+        order=order,
+        body=order_data(order) if order else None,
+        payload=payload,
+        reason=reason,
+        expected_version=version,
+    )
+
+
+@router.post("/exceptions/{exception_id}:override", summary="Let the order pass in spite of its reasons")
+async def override(
+    exception_id: UUID,
+    context: InContext,
+    version: ExpectedVersion,
+    reason: Reason,
+    codes: Annotated[list[str] | None, Body(embed=True, max_length=50)] = None,
+    principal: Principal = allowed("exceptions.override"),
+) -> dict[str, Any]:
+    """Overrides the named reason codes, or all that hold the order; the checks run again with them overridden."""
+    return await override_exception(
+        context.flow, exception_id, principal, codes=codes, reason=reason, expected_version=version
+    )
+
+
+@router.post("/exceptions/{exception_id}:reject", summary="Send the order back to its channel")
+async def reject(
+    exception_id: UUID,
+    context: InContext,
+    version: ExpectedVersion,
+    reason: Reason,
+    principal: Principal = allowed("exceptions.work"),
+) -> dict[str, Any]:
+    """The order is rejected and the channel told why."""
+    return await reject_exception(context.flow, exception_id, principal, reason=reason, expected_version=version)
+
+
+@router.post("/exceptions/{exception_id}:resolve", summary="Close it with a root cause")
+async def resolve(
+    exception_id: UUID,
+    context: InContext,
+    version: ExpectedVersion,
+    reason: Reason,
+    root_cause: Annotated[
+        Literal["data_quality", "process_design", "missing_api", "weak_orchestration"], Body(embed=True)
+    ],
+    principal: Principal = allowed("exceptions.work"),
+) -> dict[str, Any]:
+    """What was to be done was done elsewhere; the reason says what. A dead letter stays, for replay or discard."""
+    async with context.flow.pool.acquire() as connection, connection.transaction():
+        found = await _locked(connection, exception_id, principal, version)
+        await resolve_exceptions(
+            connection,
+            by=principal.name,
+            resolution="resolved",
+            reason=reason,
+            root_cause=root_cause,
+            exception_ids=[exception_id],
+        )
+        await _audited(connection, found, principal, "exception.resolve", reason, {"root_cause": root_cause})
+    return {"resolved": True}
+
+
+async def _locked(connection: Any, exception_id: UUID, principal: Principal, version: int | None) -> dict[str, Any]:
+    found = await lock_exception(connection, exception_id, principal.entity_filter, version)
+    if found is None:
+        raise Problem(404, "not_found", f"there is no exception {exception_id}")
+    return found
+
+
+async def _audited(
+    connection: Any,
+    found: dict[str, Any],
+    principal: Principal,
+    action: str,
+    reason: str | None,
+    detail: dict[str, Any],
+) -> None:
+    entry = AuditEntry(
+        principal.name, action, "exception", str(found["id"]), found["entity"], found["transaction_id"], reason, detail
+    )
+    await write_audit(connection, [entry])

@@ -1,0 +1,146 @@
+"""Messages in flight and dead: look, replay one or a filtered set, discard."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Query
+
+from tallystick.api.context import InContext, allowed
+from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
+from tallystick.api.problems import Problem
+from tallystick.control.access import Principal
+from tallystick.control.audit import AuditEntry, write_audit
+from tallystick.control.exceptions import resolve_exceptions
+from tallystick.documents.values import LongText
+from tallystick.mailbox.dead_letters import (
+    MessageFilter,
+    dead_ids,
+    discard_messages,
+    list_messages,
+    queue_depths,
+    read_message,
+    replay_messages,
+)
+
+router = APIRouter(tags=["messages"])
+Word = Annotated[str | None, Query(max_length=64)]
+
+
+@router.get("/messages", summary="Live messages: waiting, in flight, dead")
+async def list_live(
+    context: InContext,
+    state: Literal["ready", "parked", "dead"] | None = None,
+    stage: Word = None,
+    system: Word = None,
+    kind: Word = None,
+    transaction_id: UUID | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    principal: Principal = allowed("messages.read"),
+) -> dict[str, Any]:
+    """In the order in which they were offered."""
+    wanted = MessageFilter(principal.entity_filter, state, stage, system, kind, transaction_id)
+    async with context.flow.pool.acquire() as connection:
+        items = await list_messages(connection, wanted, after=decode_cursor(cursor, int) or 0, limit=limit + 1)
+    return page(items, limit, lambda each: each["position"])
+
+
+@router.get("/messages:depths", summary="How many messages wait, by stage and system")
+async def depths(context: InContext, principal: Principal = allowed("messages.read")) -> dict[str, Any]:
+    """Waiting, in flight, dead, and the oldest's age, of the whole installation."""
+    async with context.flow.pool.acquire() as connection:
+        return {"items": await queue_depths(connection)}
+
+
+@router.get("/messages/{message_id}", summary="One live message with every failed attempt")
+async def show(message_id: UUID, context: InContext, principal: Principal = allowed("messages.read")) -> dict[str, Any]:
+    """Its payload, and what was asked and answered each time."""
+    async with context.flow.pool.acquire() as connection:
+        found = await read_message(connection, message_id, principal.entity_filter)
+    if found is None:
+        raise Problem(
+            404, "not_found", f"there is no live message {message_id}; a finished one is in its transaction's lineage"
+        )
+    return found
+
+
+async def _dead(connection: Any, message_id: UUID, principal: Principal) -> dict[str, Any]:
+    found = await read_message(connection, message_id, principal.entity_filter)
+    if found is None:
+        raise Problem(404, "not_found", f"there is no live message {message_id}")
+    if found["state"] != "dead":
+        raise Problem(
+            409, "message.not_dead", f"message {message_id} is {found['state']}, not dead; it takes its course"
+        )
+    return found
+
+
+def _entry(principal: Principal, action: str, found: dict[str, Any], reason: str | None, detail: Any) -> AuditEntry:
+    return AuditEntry(
+        principal.name, action, "message", str(found["id"]), found["entity"], found["transaction_id"], reason, detail
+    )
+
+
+@router.post("/messages/{message_id}:replay", summary="Replay a dead letter, also with an edited payload")
+async def replay(
+    message_id: UUID,
+    context: InContext,
+    payload: Annotated[dict[str, Any] | None, Body(embed=True)] = None,
+    reason: Annotated[LongText | None, Body(embed=True)] = None,
+    principal: Principal = allowed("messages.replay"),
+) -> dict[str, Any]:
+    """Its exception is resolved; an edited payload is kept in the audit trail beside the one before."""
+    async with context.flow.pool.acquire() as connection, connection.transaction():
+        found = await _dead(connection, message_id, principal)
+        await replay_messages(connection, [message_id], payload=payload)
+        await resolve_exceptions(connection, by=principal.name, resolution="replayed", message_ids=[message_id])
+        detail = {"before": found["payload"], "after": payload} if payload is not None else {}
+        await write_audit(connection, [_entry(principal, "message.replay", found, reason, detail)])
+    return {"replayed": 1}
+
+
+@router.post("/messages:replay", summary="Replay all dead letters that a filter names")
+async def replay_many(
+    context: InContext,
+    stage: Annotated[str | None, Body(max_length=64)] = None,
+    system: Annotated[str | None, Body(max_length=64)] = None,
+    kind: Annotated[str | None, Body(max_length=64)] = None,
+    transaction_id: Annotated[UUID | None, Body()] = None,
+    dry_run: Annotated[bool, Body(description="Only count")] = False,
+    principal: Principal = allowed("messages.replay"),
+) -> dict[str, Any]:
+    """At most 10,000 at once; `dry_run` says how many it would be."""
+    wanted = MessageFilter(principal.entity_filter, "dead", stage, system, kind, transaction_id)
+    async with context.flow.pool.acquire() as connection, connection.transaction():
+        ids = await dead_ids(connection, wanted)
+        if dry_run:
+            return {"would_replay": len(ids)}
+        replayed = await replay_messages(connection, ids)
+        await resolve_exceptions(connection, by=principal.name, resolution="replayed", message_ids=replayed)
+        detail = {"filter": {"stage": stage, "system": system, "kind": kind}, "replayed": len(replayed)}
+        await write_audit(
+            connection, [AuditEntry(principal.name, "message.replay", "messages", "filter", detail=detail)]
+        )
+    return {"replayed": len(replayed)}
+
+
+@router.post("/messages/{message_id}:discard", summary="Give a dead letter up for good")
+async def discard(
+    message_id: UUID,
+    context: InContext,
+    reason: Annotated[LongText, Body(embed=True, min_length=3)],
+    principal: Principal = allowed("messages.discard"),
+) -> dict[str, Any]:
+    """What waited behind it flows on; the reason stands in the audit trail."""
+    async with context.flow.pool.acquire() as connection, connection.transaction():
+        found = await _dead(connection, message_id, principal)
+        await discard_messages(connection, [message_id])
+        await resolve_exceptions(
+            connection, by=principal.name, resolution="discarded", reason=reason, message_ids=[message_id]
+        )
+        await write_audit(
+            connection, [_entry(principal, "message.discard", found, reason, {"payload": found["payload"]})]
+        )
+    return {"discarded": 1}

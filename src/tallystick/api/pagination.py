@@ -1,0 +1,37 @@
+"""Pages by cursor: opaque to the caller, checked when it comes back."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Query
+
+from tallystick.api.problems import Problem
+
+Limit = Annotated[int, Query(ge=1, le=200, description="Items a page")]
+Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]
+
+
+def encode_cursor(value: Any) -> str:
+    """A cursor that holds a plain value."""
+    return base64.urlsafe_b64encode(orjson.dumps(value, default=str)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None, kind: type[Any]) -> Any:
+    """The value of a cursor, as `kind`; None for none. Raises a 422 problem when it is none of ours."""
+    if cursor is None:
+        return None
+    try:
+        return kind(orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))))
+    except (binascii.Error, ValueError, TypeError, AttributeError):
+        raise Problem(422, "cursor.invalid", "cursor: not one of ours; start again without it") from None
+
+
+def page(items: list[Any], limit: int, cursor_of: Any) -> dict[str, Any]:
+    """A page of at most `limit` items (one more was asked for) with the cursor of the next, or null."""
+    more = len(items) > limit
+    shown = items[:limit]
+    return {"items": shown, "next": encode_cursor(cursor_of(shown[-1])) if more else None}
