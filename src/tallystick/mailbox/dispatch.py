@@ -65,7 +65,8 @@ class Dispatcher:
             await self._stopping.wait()
             for event in self._wake.values():
                 event.set()
-            await asyncio.wait(loops)
+            if loops:
+                await asyncio.wait(loops)
             listening.cancel()
             watching.cancel()
 

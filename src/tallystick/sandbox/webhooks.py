@@ -171,25 +171,20 @@ class EventOutbox:
             await asyncio.wait_for(self._wake.wait(), wait)
 
     async def _send(self, client: httpx.AsyncClient, entries: Sequence[_Entry]) -> None:
-        """One call for all; a refused batch is sent one by one to find the one that it is about."""
-        left = list(entries)
+        """One call for all; what the hub refuses is tried again later, alone."""
         try:
-            if await self._post(client, left):
-                self._settle(left)
-                left = []
-            while left:
-                if len(entries) > 1 and await self._post(client, left[:1]):
-                    self._settle(left[:1])
-                else:
-                    self._refused(left[0])
-                left = left[1:]
+            refused = await self._post(client, entries)
         except _HubTroubleError:
-            for entry in left:  # with their old places in line
+            for entry in entries:  # with their old places in line
                 heapq.heappush(self._heap, entry)
             raise
+        self._settle([entry for entry in entries if entry.event["id"] not in refused])
+        for entry in entries:
+            if entry.event["id"] in refused:
+                self._refused(entry)
 
-    async def _post(self, client: httpx.AsyncClient, entries: Sequence[_Entry]) -> bool:
-        """True when the hub took them, False when it refuses them. Raises _HubTroubleError when it can't say."""
+    async def _post(self, client: httpx.AsyncClient, entries: Sequence[_Entry]) -> set[str]:
+        """The ids of the events that the hub refuses. Raises _HubTroubleError when it takes or refuses none of them."""
         events = [entry.event for entry in entries]
         body = orjson.dumps(events[0] if len(events) == 1 else events)
         self._attempts += 1
@@ -198,11 +193,23 @@ class EventOutbox:
         except httpx.HTTPError as error:
             raise _HubTroubleError(f"{type(error).__name__}: {error}") from error
         if response.is_success:
-            return True
+            return self._refused_of(response)
         self._last_error = f"status {response.status_code}: {response.text[:300]}"
         if response.status_code in _HUB_TROUBLE or not 400 <= response.status_code < 500:
             raise _HubTroubleError(self._last_error, _seconds(response.headers.get("retry-after")))
-        return False
+        return {event["id"] for event in events}
+
+    def _refused_of(self, response: httpx.Response) -> set[str]:
+        """The refused events of a batch that was taken in part (207, with a status for each)."""
+        if response.status_code != httpx.codes.MULTI_STATUS:
+            return set()
+        try:
+            refused = {each["id"]: each for each in response.json()["results"] if each["status"] >= 400}
+        except (ValueError, KeyError, TypeError) as error:
+            raise _HubTroubleError(f"status 207 without results: {response.text[:300]}") from error
+        if refused:
+            self._last_error = f"{len(refused)} events refused, one: {next(iter(refused.values()))}"
+        return set(refused)
 
     def _headers(self, events: Sequence[CloudEvent], body: bytes) -> dict[str, str]:
         single = len(events) == 1

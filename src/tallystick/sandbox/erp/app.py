@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Query, Response
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tallystick.documents.product import Price, Product
+from tallystick.sandbox.batches import item, item_problem, items_answer, json_answer
 from tallystick.sandbox.erp import books, invoicing, masters, orders, payments, returns, shipments
 from tallystick.sandbox.erp.configuration import Configuration
 from tallystick.sandbox.erp.ledger import Ledger, plain
@@ -34,7 +35,7 @@ from tallystick.sandbox.erp.requests import (
 from tallystick.sandbox.faults import Faults
 from tallystick.sandbox.journal import Journal
 from tallystick.sandbox.options import Options
-from tallystick.sandbox.server import create_server, item, item_problem, items_answer, json_answer, problem
+from tallystick.sandbox.server import create_server, problem
 
 DESCRIPTION = """
 A small ERP that decides for itself: credit, totals and rounding are its own. Every write is `POST /v1/<name>` for one
@@ -206,14 +207,13 @@ def _found(ledger: Ledger, lookup: Lookup) -> Any:
         return None
     if lookup.kind == "order":
         return orders.summary(ledger.orders[number])
-    return _data(
-        {
-            "shipment": ledger.shipments,
-            "invoice": ledger.invoices,
-            "payment": ledger.payments,
-            "credit_memo": ledger.credits,
-        }[lookup.kind][number]
-    )
+    tables: dict[str, Mapping[str, Any]] = {
+        "shipment": ledger.shipments,
+        "invoice": ledger.invoices,
+        "payment": ledger.payments,
+        "credit_memo": ledger.credits,
+    }
+    return _data(tables[lookup.kind][number])
 
 
 def _known(table: dict[str, Any], number: str, kind: str) -> Any:

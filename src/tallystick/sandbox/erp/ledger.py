@@ -52,7 +52,8 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {table: TypeAdapter(kind) for kind, tab
 def price_key(price: Price) -> str:
     """What makes a price this price and no other: a second one with the same key replaces it."""
     names = (price.product_id, price.kind, price.customer_id, price.price_list, price.currency, price.unit)
-    return compound(*names, str(price.minimum_quantity.normalize()), price.valid_from and price.valid_from.isoformat())
+    first_day = price.valid_from.isoformat() if price.valid_from else None
+    return compound(*names, str(price.minimum_quantity.normalize()), first_day)
 
 
 def compound(*parts: str | None) -> str:
@@ -109,7 +110,7 @@ class Ledger:
                 self._remove_price(entry["remove_price"])
 
     def put(self, *records: Record) -> None:
-        """Keep records, new or changed: one journal line, so that a death keeps all of them or none."""
+        """Keep records, new or changed (payments and credit memos never change): one journal line, so that a death keeps all of them or none."""
         for record in records:
             self._take(record)
         self._unwritten.append({"put": [[_TABLES[type(record)], plain(record)] for record in records]})
@@ -169,17 +170,17 @@ class Ledger:
                     self.references["shipment", record.order_number, record.reference] = record.number
                     self.shipments_of[record.order_number].append(record.number)
             case PostedInvoice():
-                previous = _keep(self.invoices, record.number, record)
-                self.open_invoices[record.customer_id] += record.open_amount - (previous.open_amount if previous else 0)
-                self._booked(record, previous is None, "invoice", record.order_number)
+                invoice = _keep(self.invoices, record.number, record)
+                self.open_invoices[record.customer_id] += record.open_amount - (invoice.open_amount if invoice else 0)
+                self._booked(record, invoice is None, "invoice", record.order_number)
             case PostedPayment():
-                self._on_account(record, self.payments.get(record.number))
-                previous = _keep(self.payments, record.number, record)
-                self._booked(record, previous is None, "payment", record.customer_id)
+                self.payments[record.number] = record
+                self.on_account[record.customer_id] += record.on_account_amount
+                self._booked(record, True, "payment", record.customer_id)
             case PostedCredit():
-                self._on_account(record, self.credits.get(record.number))
-                previous = _keep(self.credits, record.number, record)
-                self._booked(record, previous is None, "credit_memo", record.order_number)
+                self.credits[record.number] = record
+                self.on_account[record.customer_id] += record.on_account_amount
+                self._booked(record, True, "credit_memo", record.order_number)
             case Customer():
                 self.customers[record.id] = record
                 self._touch("customer", record.id)
@@ -206,10 +207,6 @@ class Ledger:
                 self.reserved[line.product_id, line.warehouse] += sign * (line.quantity - line.shipped)
                 self._touch("stock", compound(line.product_id, line.warehouse))
         self._booked(order, previous is None, "order", order.customer_id)
-
-    def _on_account(self, record: PostedPayment | PostedCredit, previous: PostedPayment | PostedCredit | None) -> None:
-        before = previous.on_account_amount if previous else 0
-        self.on_account[record.customer_id] += record.on_account_amount - before
 
     def _booked(self, record: Booked, new: bool, table: str, owner: str) -> None:
         self._touch("credit", record.customer_id)

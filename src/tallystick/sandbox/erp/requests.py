@@ -12,9 +12,8 @@ from tallystick.documents.money import MAXIMUM_MINOR, Currency
 from tallystick.documents.order import Charge
 from tallystick.documents.party import Address, Customer
 from tallystick.documents.values import MAXIMUM_LINES, Fraction, Identifier, Instant, Quantity, ShortText, UnitPrice
-from tallystick.sandbox.server import MAXIMUM_ITEMS
+from tallystick.sandbox.batches import MAXIMUM_ITEMS, Reference
 
-Reference = Annotated[str, Field(min_length=1, max_length=200)]
 LineNumber = Annotated[int, Field(strict=True, ge=1, le=999_999)]
 
 
