@@ -32,7 +32,7 @@ _TIMEOUT_SECONDS = 10.0
 _PAUSE_LIMIT_SECONDS = 5.0
 _REFUSED_LIMIT_SECONDS = 30.0
 # These speak of the hub or of our sign-in, not of the event: everything waits, in order, and is tried again.
-_HUB_TROUBLE = frozenset({401, 403, 404, 405, 408, 425, 429})
+_HUB_TROUBLE = frozenset({401, 403, 405, 408, 425, 429})
 
 CloudEvent = Mapping[str, Any]
 

@@ -1,0 +1,222 @@
+"""Starts sandbox servers as processes of their own, says where they are, and stops, kills or restarts them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import orjson
+
+from tallystick.sandbox.__main__ import SECRET_VARIABLE, TOKEN_VARIABLE
+from tallystick.sandbox.faults import FaultPlan, FaultReport
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+
+
+class LaunchError(Exception):
+    """A server did not start. The message names it and shows the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """One server to start: which system, under which name, where, with which settings of its own."""
+
+    system: str
+    name: str = ""
+    """Its name towards the hub; empty: the system's."""
+    port: int = 0
+    """0 takes a free one."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Where a started server is, and what the hub needs to know of it."""
+
+    system: str
+    name: str
+    url: str
+    pid: int
+    token: str = field(repr=False)
+    event_source: str
+    event_secret: str = field(repr=False)
+    """Signs its events; the hub checks them with it (`event_secret` in the settings)."""
+    state_file: Path
+    log_file: Path
+
+
+@dataclass(slots=True)
+class _Started:
+    plan: ServerPlan
+    server: RunningServer
+    process: subprocess.Popen[bytes]
+
+
+class Sandbox:
+    """Any set of sandbox servers on loopback. Use it as `async with`, or call `start` and `stop`.
+
+    State, logs and nothing else go into `folder`; with the same folder they take up where they were. They stop when this
+    process ends, however it ends.
+    """
+
+    def __init__(self, folder: Path, *, seed: int = 0, hub_url: str | None = None) -> None:
+        self._folder = folder
+        self._seed = seed
+        self._hub_url = hub_url
+        self._started: dict[str, _Started] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def servers(self) -> Mapping[str, RunningServer]:
+        """All started servers by name."""
+        return {name: started.server for name, started in self._started.items()}
+
+    async def start(self, *plans: ServerPlan) -> Mapping[str, RunningServer]:
+        """Start these servers at once and wait until all are healthy. Raises LaunchError; then all are stopped."""
+        try:
+            await asyncio.gather(*(self._start(plan, _new_token(), _new_secret()) for plan in plans))
+        except BaseException:
+            await self.stop()
+            raise
+        return self.servers
+
+    async def restart(self, name: str) -> RunningServer:
+        """Start a server again that was killed or stopped: same port, token, secret and state file."""
+        before = self._started[name]
+        await self._end(before, kill=False)
+        plan = ServerPlan(before.plan.system, name, int(before.server.url.rsplit(":", 1)[1]), before.plan.settings)
+        return await self._start(plan, before.server.token, before.server.event_secret)
+
+    async def kill(self, name: str) -> None:
+        """Kill a server with -9; `restart` brings it back."""
+        await self._end(self._started[name], kill=True)
+
+    async def stop(self) -> None:
+        """Stop all servers: politely, then with -9."""
+        await asyncio.gather(*(self._end(started, kill=False) for started in self._started.values()))
+
+    async def put_faults(self, name: str, plan: FaultPlan | Mapping[str, Any]) -> FaultReport:
+        """Put a fault plan in force at one server; `{}` heals it."""
+        body = FaultPlan.model_validate(plan).model_dump(mode="json")
+        return FaultReport.model_validate(await self.call(name, "PUT", "/faults", body))
+
+    async def faults(self, name: str) -> FaultReport:
+        """What one server injected since its plan was put."""
+        return FaultReport.model_validate(await self.call(name, "GET", "/faults"))
+
+    async def call(self, name: str, method: str, path: str, body: Any = None) -> Any:
+        """Call one server as a person with its token would: plans, simulation, lists. Raises httpx.HTTPError."""
+        server = self._started[name].server
+        headers = {"authorization": f"Bearer {server.token}"}
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=30) as client:
+            response = await client.request(method, path, json=body)
+        response.raise_for_status()
+        return response.json()
+
+    async def _start(self, plan: ServerPlan, token: str, secret: str) -> RunningServer:
+        name = plan.name or plan.system
+        self._folder.mkdir(parents=True, exist_ok=True)
+        state_file, log_file = self._folder / f"{name}.jsonl", self._folder / f"{name}.log"
+        process = self._spawn(plan, name, state_file, log_file, {TOKEN_VARIABLE: token, SECRET_VARIABLE: secret})
+        announced = await asyncio.to_thread(_announcement, process)
+        if announced is None:
+            process.wait()
+            raise LaunchError(f"sandbox {name} did not start (exit {process.returncode}): {_end_of(log_file)}")
+        server = RunningServer(
+            system=plan.system,
+            name=name,
+            url=announced["url"],
+            pid=process.pid,
+            token=token,
+            event_source=f"/systems/{name}",
+            event_secret=secret,
+            state_file=state_file,
+            log_file=log_file,
+        )
+        self._started[name] = _Started(plan, server, process)
+        await _until_healthy(server, process)
+        return server
+
+    def _spawn(
+        self, plan: ServerPlan, name: str, state_file: Path, log_file: Path, environment: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tallystick.sandbox", plan.system, "--name", name, "--stop-with-parent"]
+        command += ["--port", str(plan.port), "--seed", str(self._seed), "--state-file", str(state_file)]
+        command += ["--settings", orjson.dumps(dict(plan.settings)).decode()]
+        command += ["--hub-url", self._hub_url] if self._hub_url else []
+        with log_file.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - our own module with arguments of our own
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, **environment},
+            )
+
+    async def _end(self, started: _Started, *, kill: bool) -> None:
+        process = started.process
+        if process.poll() is None:
+            if kill:
+                process.kill()
+            else:
+                process.terminate()
+        try:
+            await asyncio.to_thread(process.wait, _STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _announcement(process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
+    """The line a server writes when it listens; None when it ended without one."""
+    line = process.stdout.readline() if process.stdout else b""
+    announced: dict[str, Any] | None = orjson.loads(line) if line else None
+    return announced
+
+
+async def _until_healthy(server: RunningServer, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=5) as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if (await client.get("/health")).is_success:
+                    return
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.02)
+    raise LaunchError(f"sandbox {server.name} is not healthy at {server.url}: {_end_of(server.log_file)}")
+
+
+def _end_of(log_file: Path) -> str:
+    lines = log_file.read_text(errors="replace").strip().splitlines()
+    return " / ".join(lines[-3:]) or "its log is empty"
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def _new_secret() -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"
