@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Response
@@ -26,6 +27,7 @@ from tallystick.sandbox.erp.requests import (
     Lookup,
     OrderReference,
     PaymentRequest,
+    PriceKeys,
     PriceSearch,
     ReturnRequest,
     SalesOrderRequest,
@@ -36,6 +38,7 @@ from tallystick.sandbox.faults import Faults
 from tallystick.sandbox.journal import Journal
 from tallystick.sandbox.options import Options
 from tallystick.sandbox.server import create_server, problem
+from tallystick.sandbox.webhooks import EventOutbox, event_routes
 
 DESCRIPTION = """
 A small ERP that decides for itself: credit, totals and rounding are its own. Every write is `POST /v1/<name>` for one
@@ -49,18 +52,22 @@ Operation = Callable[[Ledger, Any], Answer]
 def create_app(options: Options) -> FastAPI:
     """The ERP with its state from the journal, if it has one. Raises ValidationError for a wrong setting."""
     configuration = Configuration.model_validate(options.settings)
-    ledger = Ledger(Journal(options.state_file))
+    faults, journal = Faults(), Journal(options.state_file)
+    outbox = EventOutbox(options, faults, journal)
+    ledger = Ledger(journal, outbox)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        outbox.resume()
+        sending = asyncio.create_task(outbox.run())
         yield
-        ledger.close()
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sending
+        journal.close()
 
-    app = create_server(
-        "Sandbox ERP", DESCRIPTION, options, Faults(), [_writes(ledger, configuration), _reads(ledger)], lifespan
-    )
-    app.state.ledger = ledger
-    return app
+    routers = [_writes(ledger, configuration), _reads(ledger), event_routes(outbox)]
+    return create_server("Sandbox ERP", DESCRIPTION, options, faults, routers, lifespan)
 
 
 def _writes(ledger: Ledger, configuration: Configuration) -> APIRouter:
@@ -87,7 +94,7 @@ def _writes(ledger: Ledger, configuration: Configuration) -> APIRouter:
     _add_write(router, ledger, "returns", ReturnRequest, configured(returns.credit_return))
 
     @router.post("/prices/remove", tags=["prices"])
-    async def remove_prices(request: Keys) -> Response:
+    async def remove_prices(request: PriceKeys) -> Response:
         """Forget prices by their keys; unknown keys are no error."""
         removed = [key for key in request.keys if ledger.remove_price(key)]
         ledger.flush()

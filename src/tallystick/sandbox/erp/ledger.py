@@ -6,7 +6,7 @@ Everything changes through `put`; indexes follow from the old and the new record
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from tallystick.sandbox.erp.records import (
     Stock,
 )
 from tallystick.sandbox.journal import Journal
+from tallystick.sandbox.webhooks import EventOutbox
 
 Record = (
     Customer | Account | Product | Price | Stock | SalesOrder | Delivery | PostedInvoice | PostedPayment | PostedCredit
@@ -76,8 +77,11 @@ def plain(record: Record) -> dict[str, Any]:
 class Ledger:
     """All state of one ERP. Single-threaded: one operation runs to its end before the next begins."""
 
-    def __init__(self, journal: Journal, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, journal: Journal, outbox: EventOutbox, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self.clock = clock
+        self.outbox = outbox
         self.customers: dict[str, Customer] = {}
         self.accounts: dict[str, Account] = {}
         self.products: dict[str, Product] = {}
@@ -102,18 +106,27 @@ class Ledger:
         """(table, number) of every order, invoice, payment and credit memo in the order they were booked."""
         self.feed = Feed()
         self._unwritten: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
         self._journal = journal
         for entry in journal.replay():
             for table, record in entry.get("put", ()):
                 self._take(_ADAPTERS[table].validate_python(record))
             if "remove_price" in entry:
                 self._remove_price(entry["remove_price"])
+            outbox.replay(entry)
 
-    def put(self, *records: Record) -> None:
-        """Keep records, new or changed (payments and credit memos never change): one journal line, so that a death keeps all of them or none."""
+    def put(self, *records: Record, events: Sequence[dict[str, Any]] = ()) -> None:
+        """Keep records, new or changed, and the events that tell of them; payments and credit memos never change.
+
+        They are one journal line, so that a death keeps all of them or none.
+        """
         for record in records:
             self._take(record)
-        self._unwritten.append({"put": [[_TABLES[type(record)], plain(record)] for record in records]})
+        entry: dict[str, Any] = {"put": [[_TABLES[type(record)], plain(record)] for record in records]}
+        if events:
+            entry["events"] = list(events)
+            self._events.extend(events)
+        self._unwritten.append(entry)
 
     def remove_price(self, key: str) -> bool:
         """Forget a price; False when there is none with this key."""
@@ -123,14 +136,13 @@ class Ledger:
         return True
 
     def flush(self) -> None:
-        """Write what changed to the journal; call before anything of it is answered."""
+        """Write what changed to the journal and let its events go; call before anything of it is answered."""
         if self._unwritten:
             self._journal.append(self._unwritten)
             self._unwritten = []
-
-    def close(self) -> None:
-        """Close the journal."""
-        self._journal.close()
+        if self._events:
+            self.outbox.put(self._events)
+            self._events = []
 
     def available(self, product_id: str, warehouse: str) -> Decimal:
         """Available to promise: on hand less what is promised; negative when more was promised than there is."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+from tallystick.documents.event import EventType
 from tallystick.documents.party import Customer
 from tallystick.documents.product import Price, Product
 from tallystick.sandbox.erp.ledger import Ledger, parts_of, plain, price_key
@@ -47,15 +48,21 @@ def import_stock(ledger: Ledger, request: StockImport) -> Answer:
 
 
 def set_credit_terms(ledger: Ledger, request: CreditTerms) -> Answer:
-    """Change a customer's limit, or place or release a credit hold; the customer shows the hold too."""
+    """Change a customer's limit, or place or release a credit hold; a hold is also told to the hub, as an event."""
     customer = known_customer(ledger, request.customer_id)
     account = ledger.accounts[request.customer_id]
     limit = (
         None if request.unlimited else account.credit_limit if request.credit_limit is None else request.credit_limit
     )
     on_hold = account.on_hold if request.on_hold is None else request.on_hold
+    events = []
+    if on_hold != account.on_hold:
+        told = EventType.CREDIT_HOLD_PLACED if on_hold else EventType.CREDIT_HOLD_RELEASED
+        events.append(ledger.outbox.event(told, customer.id, {"customer_id": customer.id, "on_hold": on_hold}))
     ledger.put(
-        replace(account, credit_limit=limit, on_hold=on_hold), customer.model_copy(update={"credit_hold": on_hold})
+        replace(account, credit_limit=limit, on_hold=on_hold),
+        customer.model_copy(update={"credit_hold": on_hold}),
+        events=events,
     )
     return 200, ledger.credit_position(request.customer_id)
 

@@ -61,6 +61,12 @@ class Keys(_Request):
     keys: Annotated[list[Identifier], Field(max_length=10_000)]
 
 
+class PriceKeys(_Request):
+    """Keys of prices, as the call that made them answered."""
+
+    keys: Annotated[list[Annotated[str, Field(max_length=1_000)]], Field(max_length=10_000)]
+
+
 class PriceSearch(_Request):
     """All prices that may apply to a customer for some products on a day."""
 
