@@ -117,39 +117,40 @@ class HttpClient:
         befalls the whole call befalls each item, except a refused body (400, 413, 422): then nothing was done, and
         halves are sent alone, so that one item that breaks the request never harms the others.
         """
+        return await self._batch(path, items, write=True)
+
+    async def read_batch(self, path: str, items: Sequence[Any]) -> list[Answer | Failure]:
+        """`write_batch` for a query that surely changes nothing: an unclear outcome is Transient, never Unknown."""
+        return await self._batch(path, items, write=False)
+
+    async def _batch(self, path: str, items: Sequence[Any], *, write: bool) -> list[Answer | Failure]:
         if not items:
             return []
         try:
-            body = await self.write(path, {"items": items})
+            body = (await self.call("POST", path, write=write, body={"items": items})).body
         except Rejected as failure:
             status = (failure.response or {}).get("status")
             if len(items) == 1 or status not in _SPLITTABLE:
                 return [failure] * len(items)
             middle = len(items) // 2
-            return [*await self.write_batch(path, items[:middle]), *await self.write_batch(path, items[middle:])]
+            return [
+                *await self._batch(path, items[:middle], write=write),
+                *await self._batch(path, items[middle:], write=write),
+            ]
         except Failure as failure:
             return [failure] * len(items)
         answers = body.get("items") if isinstance(body, dict) else None
+        call = _Call("POST", path, write, None)
         if not isinstance(answers, list) or len(answers) != len(items):
             found = f"{len(answers)}" if isinstance(answers, list) else "no list of"
-            wrong = Unknown(
-                f"{self.system}: {path} answered {found} items to a batch of {len(items)}; what was done is looked up",
-                system=self.system,
-                code=f"{self.system}.bad_answer",
-                response=excerpt(body),
-            )
-            return [wrong] * len(items)
-        return [self._item(path, item, answer) for item, answer in zip(items, answers, strict=True)]
+            said = f"{found} items were answered to a batch of {len(items)}"
+            return [self._unclear(call, said, "bad_answer", encode(body))] * len(items)
+        return [self._item(call, item, answer) for item, answer in zip(items, answers, strict=True)]
 
-    def _item(self, path: str, item: Any, answer: Any) -> Answer | Failure:
+    def _item(self, call: _Call, item: Any, answer: Any) -> Answer | Failure:
         status = answer.get("status") if isinstance(answer, dict) else None
         if not isinstance(status, int):
-            return Unknown(
-                f"{self.system}: {path} answered an item without a status; what was done is looked up",
-                system=self.system,
-                code=f"{self.system}.bad_answer",
-                response=excerpt(answer),
-            )
+            return self._unclear(call, "an item was answered without a status", "bad_answer", encode(answer))
         if 200 <= status < 300:
             return Answer(status, {}, answer.get("body"))
         headers = answer.get("headers")
@@ -158,9 +159,9 @@ class HttpClient:
             status,
             headers if isinstance(headers, dict) else {},
             answer.get("body"),
-            where=f"POST {path}",
-            write=True,
-            request={"method": "POST", "path": path, "item": excerpt(_plain(item))},
+            where=f"POST {call.path}",
+            write=call.write,
+            request={"method": "POST", "path": call.path, "item": excerpt(item)},
         )
 
     async def call(

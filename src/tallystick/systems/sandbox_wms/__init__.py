@@ -1,0 +1,5 @@
+"""Connects the sandbox's warehouse."""
+
+from tallystick.systems.sandbox_wms.connector import connect
+
+__all__ = ["connect"]
