@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from tallystick.store.identifiers import new_id
-from tallystick.store.pool import Connection
+from tallystick.store.pool import Connection, encode_json
 
 ROOT_CAUSES = ("data_quality", "process_design", "missing_api", "weak_orchestration")
 
@@ -46,10 +46,10 @@ async def open_exceptions(connection: Connection, openings: Sequence[ExceptionOp
         """
         insert into exceptions (id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context,
                                 money_at_risk, currency, due_at)
-        select id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context, money, currency,
+        select id, entity, transaction_id, message_id, type, stage, system, summary, reasons::jsonb, context, money, currency,
                now() + due
         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
-                    $9::jsonb[], $10::jsonb[], $11::bigint[], $12::text[], $13::interval[])
+                    $9::text[], $10::jsonb[], $11::bigint[], $12::text[], $13::interval[])
             as e (id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context, money, currency, due)
         on conflict do nothing
         """,
@@ -61,7 +61,8 @@ async def open_exceptions(connection: Connection, openings: Sequence[ExceptionOp
         [each.stage for each in openings],
         [each.system for each in openings],
         [each.summary for each in openings],
-        [list(each.reasons) for each in openings],
+        # As text: a list in a list would be taken for a two-dimensional array.
+        [encode_json(each.reasons) for each in openings],
         [each.context for each in openings],
         [each.money_at_risk for each in openings],
         [each.currency for each in openings],

