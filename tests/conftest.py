@@ -7,7 +7,8 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -60,13 +61,30 @@ def template_database(postgresql_url: str) -> Iterator[str]:
     asyncio.run(_run(postgresql_url, f"drop database if exists {_TEMPLATE} with (force)"))
 
 
+MakeDatabase = Callable[[], AbstractAsyncContextManager[str]]
+
+
+@pytest.fixture(scope="session")
+def make_database(postgresql_url: str, template_database: str) -> MakeDatabase:
+    """Makes empty databases with the newest schema, for tests that share one; each is dropped when left."""
+
+    @asynccontextmanager
+    async def made() -> AsyncIterator[str]:
+        name = f"tallystick_test_{os.getpid()}_{next(_numbers)}"
+        await _run(postgresql_url, f"create database {name} template {template_database}")
+        try:
+            yield with_database(postgresql_url, name)
+        finally:
+            await _run(postgresql_url, f"drop database if exists {name} with (force)")
+
+    return made
+
+
 @pytest.fixture
-async def database(postgresql_url: str, template_database: str) -> AsyncIterator[str]:
+async def database(make_database: MakeDatabase) -> AsyncIterator[str]:
     """The URL of an empty database with the newest schema, this test's own."""
-    name = f"tallystick_test_{os.getpid()}_{next(_numbers)}"
-    await _run(postgresql_url, f"create database {name} template {template_database}")
-    yield with_database(postgresql_url, name)
-    await _run(postgresql_url, f"drop database if exists {name} with (force)")
+    async with make_database() as url:
+        yield url
 
 
 @pytest.fixture

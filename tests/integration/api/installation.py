@@ -1,0 +1,135 @@
+"""A small installation for the API's tests: two entities on replica data, one principal for each role, no outside system."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from tallystick.api.app import create_app
+from tallystick.control.access import PERMISSIONS, create_key
+from tallystick.settings import Settings, parse_settings
+from tallystick.stages.flow import Flow
+from tallystick.store.pool import Pool, open_pool
+
+EVENT_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+_numbers = itertools.count(1)
+
+
+def settings(**server: Any) -> Settings:
+    """East and west each have systems of their own; `shared` is the sales side of both."""
+    wms = {"kind": "sandbox_wms", "event_source": "/systems/wms_east", "event_secret": EVENT_SECRET}
+    return parse_settings(
+        {
+            "server": server,
+            "systems": {
+                "erp_east": {"kind": "sandbox_erp"},
+                "erp_west": {"kind": "sandbox_erp"},
+                "wms_east": wms,
+                "wms_west": wms | {"event_source": "/systems/wms_west"},
+                "shared": {"kind": "sandbox_crm", "event_source": "/systems/shared", "event_secret": EVENT_SECRET},
+            },
+            "entities": {
+                "east": {"erp": "erp_east", "wms": "wms_east", "crm": "shared"},
+                "west": {"erp": "erp_west", "wms": "wms_west", "crm": "shared"},
+            },
+        }
+    )
+
+
+async def seed_replicas(pool: Pool, system: str) -> None:
+    """Customer C-1 with credit of 10,000.00, products P-1 and P-2 at 10.00 with 1,000 in stock each."""
+    await pool.execute("insert into replica_feeds (system, complete) values ($1, true)", system)
+    customer = {"id": "C-1", "name": "Best Bolts", "currency": "USD"}
+    await pool.execute("insert into replica_customers (system, id, body) values ($1, 'C-1', $2)", system, customer)
+    await pool.execute(
+        "insert into replica_credit (system, customer_id, currency, limit_amount) values ($1, 'C-1', 'USD', 1000000)",
+        system,
+    )
+    for product in ("P-1", "P-2"):
+        price = {"product_id": product, "kind": "list", "currency": "USD", "unit_price": "10.00"}
+        await pool.execute(
+            "insert into replica_products (system, id, body) values ($1, $2, $3)",
+            system,
+            product,
+            {"id": product, "name": product},
+        )
+        await pool.execute(
+            "insert into replica_prices (system, product_id, key, body) values ($1, $2, 'list', $3)",
+            system,
+            product,
+            price,
+        )
+        await pool.execute(
+            "insert into replica_stock (system, product_id, warehouse, available) values ($1, $2, 'MAIN', 1000)",
+            system,
+            product,
+        )
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    """A small order of the east that every check accepts, with a number of its own."""
+    return {
+        "entity": "east",
+        "channel": "webshop",
+        "order_number": f"W-{next(_numbers)}",
+        "customer_id": "C-1",
+        "currency": "USD",
+        "ordered_at": "2026-11-24T09:30:00Z",
+        "lines": [{"line_number": 1, "product_id": "P-1", "quantity": "2", "unit_price": "10.00"}],
+    } | changes
+
+
+def held_order(**changes: Any) -> dict[str, Any]:
+    """An order whose price is too high, so that the price check holds it."""
+    return order(lines=[{"line_number": 1, "product_id": "P-1", "quantity": "2", "unit_price": "8.00"}], **changes)
+
+
+@dataclass(slots=True)
+class Served:
+    """The application with its flow, and clients who act as somebody."""
+
+    app: FastAPI
+    flow: Flow
+    keys: Mapping[str, str]
+
+    def acting_as(self, name: str | None = None, **headers: str) -> httpx.AsyncClient:
+        """A client with the key of a role (every entity), of `east_<role>`, or with none."""
+        authorization = {"Authorization": f"Bearer {self.keys[name]}"} if name else {}
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://tallystick.test", headers=authorization | headers
+        )
+
+    @property
+    def pool(self) -> Pool:
+        return self.flow.pool
+
+
+@asynccontextmanager
+async def serve(url: str, **server: Any) -> AsyncIterator[Served]:
+    """The application over the database at `url`, with replicas and keys."""
+    pool = await open_pool(url, size=8)
+    made = settings(**server)
+    flow = Flow(pool, made, {})
+    keys = {}
+    async with pool.acquire() as connection:
+        for role in PERMISSIONS:
+            keys[role] = (await create_key(connection, role, [role])).secret
+            keys[f"east_{role}"] = (await create_key(connection, f"east_{role}", [role], ["east"])).secret
+    for system in ("erp_east", "erp_west"):
+        await seed_replicas(pool, system)
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Flow]:
+        yield flow
+
+    app = create_app(made.server, opened)
+    async with app.router.lifespan_context(app):
+        yield Served(app, flow, keys)
+    await pool.close()
