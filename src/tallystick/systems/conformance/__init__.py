@@ -1,0 +1,21 @@
+"""The conformance kit: what every connector of a role must pass, run with pytest against the real system.
+
+Subclass the role's class in a test module, give it a `scenario` fixture, and pytest does the rest:
+
+    from tallystick.systems.conformance.erp import ErpConformance
+    from tallystick.systems.conformance.erp_scenario import ErpScenario
+
+    class TestOurErp(ErpConformance):
+        @pytest.fixture(scope="class")
+        def scenario(self) -> ErpScenario: ...
+
+The tests are asynchronous: set `asyncio_mode = "auto"` for pytest-asyncio. docs/how-to/new-connector.md tells the rest.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+# The kit's asserts must explain themselves as a test module's own do; this has to come before its modules are imported.
+_MODULES = "desk goods money orders reads scenario trouble writes"
+pytest.register_assert_rewrite(f"{__name__}.verdicts", *(f"{__name__}.erp_{module}" for module in _MODULES.split()))
