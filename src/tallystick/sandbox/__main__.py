@@ -8,16 +8,14 @@ import secrets
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import orjson
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from tallystick.sandbox.options import SYSTEMS, Options
+from tallystick.sandbox.options import SECRET_VARIABLE, SYSTEMS, TOKEN_VARIABLE, Options
 from tallystick.sandbox.process import listen, serve
-
-TOKEN_VARIABLE = "TALLYSTICK_SANDBOX_TOKEN"  # noqa: S105 - a variable's name
-SECRET_VARIABLE = "TALLYSTICK_SANDBOX_EVENT_SECRET"  # noqa: S105 - a variable's name
 
 
 def create_app(system: str, options: Options) -> FastAPI:
@@ -39,12 +37,17 @@ def main() -> int:
                 "state_file": arguments.state_file,
                 "hub_url": arguments.hub_url,
                 "event_secret": os.environ.get(SECRET_VARIABLE),
-                "settings": orjson.loads(arguments.settings),
+                "settings": _parse_settings(arguments.settings),
             }
         )
         app = create_app(arguments.system, options)
         listener = listen(arguments.host, arguments.port)
-    except (ValidationError, ValueError) as error:
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        sys.stderr.write(f"tallystick.sandbox {arguments.system}: {error.title}.{where}: {first['msg']}\n")
+        return 2
+    except ValueError as error:
         sys.stderr.write(f"tallystick.sandbox {arguments.system}: {error}\n")
         return 2
     except OSError as error:
@@ -56,6 +59,14 @@ def main() -> int:
         announced["token"] = options.token.get_secret_value()
     serve(app, listener, stop_with_parent=arguments.stop_with_parent, announce=orjson.dumps(announced).decode())
     return 0
+
+
+def _parse_settings(text: str) -> dict[str, Any]:
+    try:
+        settings: dict[str, Any] = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"--settings is not JSON: {error}") from None
+    return settings
 
 
 def _parser() -> argparse.ArgumentParser:

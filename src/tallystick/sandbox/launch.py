@@ -18,8 +18,8 @@ from typing import Any, Self
 import httpx
 import orjson
 
-from tallystick.sandbox.__main__ import SECRET_VARIABLE, TOKEN_VARIABLE
 from tallystick.sandbox.faults import FaultPlan, FaultReport
+from tallystick.sandbox.options import SECRET_VARIABLE, TOKEN_VARIABLE
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
@@ -55,6 +55,17 @@ class RunningServer:
     """Signs its events; the hub checks them with it (`event_secret` in the settings)."""
     state_file: Path
     log_file: Path
+
+    @property
+    def connection(self) -> dict[str, str]:
+        """What the hub's settings say in `[systems.<name>]`, with the secrets as plain text: for code, not for a file."""
+        return {
+            "kind": f"sandbox_{self.system}",
+            "url": self.url,
+            "token": self.token,
+            "event_source": self.event_source,
+            "event_secret": self.event_secret,
+        }
 
 
 @dataclass(slots=True)

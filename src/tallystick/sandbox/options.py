@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr
 
 SYSTEMS = ("crm", "wms", "tax", "payments", "erp")
+TOKEN_VARIABLE = "TALLYSTICK_SANDBOX_TOKEN"  # noqa: S105 - a variable's name
+SECRET_VARIABLE = "TALLYSTICK_SANDBOX_EVENT_SECRET"  # noqa: S105 - a variable's name
 
 
 class Options(BaseModel):
