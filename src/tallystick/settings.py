@@ -41,6 +41,8 @@ class Server(_Section):
     """Bound on one NDJSON stream of `orders:batch`."""
     requests_per_second: float = Field(default=5_000, gt=0)
     """Rate limit for each principal; a burst of two seconds is let through."""
+    request_timeout_seconds: float = Field(default=60, gt=0, le=600)
+    """Longest time for one request; in an NDJSON stream, longest pause between two pieces of it."""
     docs: bool = True
 
 

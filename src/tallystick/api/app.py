@@ -10,9 +10,22 @@ from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 import tallystick
-from tallystick.api import events, exceptions, governance, messages, operations, orders, systems, transactions
+from tallystick.api import (
+    audit,
+    events,
+    exceptions,
+    keys,
+    messages,
+    operations,
+    order_stream,
+    orders,
+    schemas,
+    systems,
+    transactions,
+)
 from tallystick.api.context import BEARER, Context
-from tallystick.api.limits import BodyLimit
+from tallystick.api.limits import Bounds
+from tallystick.api.measurement import Measurement
 from tallystick.api.problems import add_problem_handlers
 from tallystick.documents.order import Order
 from tallystick.settings import Server
@@ -56,11 +69,17 @@ def create_app(server: Server, open_flow: Open) -> FastAPI:
         docs_url="/docs" if server.docs else None,
         redoc_url=None,
     )
-    app.add_middleware(BodyLimit, maximum=server.maximum_body_bytes, batch_maximum=server.maximum_batch_bytes)
+    app.add_middleware(
+        Bounds,
+        maximum=server.maximum_body_bytes,
+        batch_maximum=server.maximum_batch_bytes,
+        seconds=server.request_timeout_seconds,
+    )
+    app.add_middleware(Measurement)
     add_problem_handlers(app)
     app.add_route("/v1/orders", orders.create_order, methods=["POST"], include_in_schema=False)
-    for router in (orders, transactions, exceptions, messages, systems, governance):
-        app.include_router(router.router, prefix="/v1", dependencies=[Depends(BEARER)])
+    for resource in (orders, order_stream, transactions, exceptions, messages, systems, audit, keys, schemas):
+        app.include_router(resource.router, prefix="/v1", dependencies=[Depends(BEARER)])
     app.include_router(events.router, prefix="/v1")
     app.include_router(operations.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the schema

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -12,7 +11,9 @@ from fastapi.security import HTTPBearer
 from tallystick.api.batching import Batcher
 from tallystick.api.limits import RateLimiter
 from tallystick.api.problems import Problem
-from tallystick.control.access import Authenticator, Principal, may
+from tallystick.control.access import Principal, may
+from tallystick.control.keys import Authenticator
+from tallystick.control.metrics import Metrics
 from tallystick.stages.flow import Flow
 from tallystick.stages.intake import Intake
 
@@ -26,10 +27,12 @@ class Context:
     batcher: Batcher = field(init=False)
     authenticator: Authenticator = field(init=False)
     limiter: RateLimiter = field(init=False)
+    metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:
         self.intake = Intake(self.flow)
         self.batcher = Batcher(self.intake)
+        self.metrics = Metrics(self.flow.pool)
         self.authenticator = Authenticator(self.flow.pool)
         self.limiter = RateLimiter(self.flow.settings.server.requests_per_second)
 
@@ -52,24 +55,16 @@ async def identify(request: Request) -> Principal:
             "send a valid API key as 'Authorization: Bearer tsk_…'; this one is missing, unknown, expired or revoked",
             headers={"WWW-Authenticate": 'Bearer realm="tallystick"'},
         )
-    wait = context.limiter.take(principal.name)
-    if wait > 0:
-        raise Problem(
-            429,
-            "rate.exceeded",
-            f"too many requests; try again in {wait:.1f} s",
-            headers={"Retry-After": str(max(1, round(wait)))},
-        )
+    context.limiter.check(principal.name)
     return principal
 
 
 def authorise(principal: Principal, permission: str, entity: str | None = None) -> None:
-    """Raise a 403 problem unless the principal may do this for this entity."""
+    """Raise a 403 problem unless the principal may do this (for this entity)."""
     if not may(principal, permission, entity):
         where = f" for entity {entity!r}" if entity else ""
-        raise Problem(
-            403, "permission.denied", f"{principal.name} lacks the permission {permission!r}{where}; ask an admin"
-        )
+        detail = f"{principal.name} lacks the permission {permission!r}{where}; ask an admin"
+        raise Problem(403, "permission.denied", detail, extra={"permission": permission})
 
 
 def allowed(permission: str) -> Any:
@@ -86,4 +81,3 @@ def allowed(permission: str) -> Any:
 
 BEARER = HTTPBearer(auto_error=False, description="An API key: tsk_…", scheme_name="apiKey")
 InContext = Annotated[Context, Depends(context_of)]
-Endpoint = Callable[[Request], Coroutine[Any, Any, Any]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 from fastapi import APIRouter, Request
@@ -10,7 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from starlette.responses import Response
 
+from tallystick.api.answers import json_response
 from tallystick.api.context import InContext
+from tallystick.api.plain_data import check_plain
 from tallystick.api.problems import Problem, invalid_body
 from tallystick.documents.event import Event
 from tallystick.settings import Settings
@@ -22,6 +25,7 @@ _ONE = TypeAdapter(Event)
 _MANY = TypeAdapter(list[Event])
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
+_CHALLENGE = {"WWW-Authenticate": 'StandardWebhooks realm="tallystick"'}
 
 
 def parse_events(content_type: str, headers: Any, body: bytes) -> list[Event]:
@@ -29,22 +33,31 @@ def parse_events(content_type: str, headers: Any, body: bytes) -> list[Event]:
 
     Raises problems that name the field.
     """
-    media_type = content_type.partition(";")[0].strip().lower()
     try:
-        if media_type == BATCH:
-            events = _MANY.validate_json(body)
-            if len(events) > _MOST_EVENTS:
-                raise Problem(413, "events.too_many", f"{len(events)} events; send at most {_MOST_EVENTS} at once")
-            return events
-        if media_type == STRUCTURED:
-            return [_ONE.validate_json(body)]
-        if media_type == "application/json" and "ce-id" in headers:
-            attributes = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
-            return [Event.model_validate({**attributes, "data": orjson.loads(body)})]
+        events = _read_events(content_type.partition(";")[0].strip().lower(), headers, body)
+        for event in events:
+            check_plain(event.data)
+            check_plain(event.model_extra)
+        return events
     except ValidationError as error:
         raise invalid_body(error) from None
     except orjson.JSONDecodeError as error:
         raise Problem(400, "body.malformed_json", f"the body is not valid JSON: {error}") from None
+    except ValueError as error:
+        raise Problem(422, "body.invalid", f"data{error}") from None
+
+
+def _read_events(media_type: str, headers: Any, body: bytes) -> list[Event]:
+    if media_type == BATCH:
+        events = _MANY.validate_json(body)
+        if len(events) > _MOST_EVENTS:
+            raise Problem(413, "events.too_many", f"{len(events)} events; send at most {_MOST_EVENTS} at once")
+        return events
+    if media_type == STRUCTURED:
+        return [_ONE.validate_json(body)]
+    if media_type == "application/json" and "ce-id" in headers:
+        attributes = {name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")}
+        return [Event.model_validate({**attributes, "data": orjson.loads(body)})]
     raise Problem(415, "body.media_type", f"send events as {STRUCTURED}, {BATCH}, or application/json with ce- headers")
 
 
@@ -61,12 +74,13 @@ def verify_sender(settings: Settings, events: list[Event], headers: Any, body: b
     for name, system in settings.systems.items():
         if system.event_source == source and system.event_secret is not None:
             try:
-                Webhook(system.event_secret.get_secret_value()).verify(body, dict(headers))
-            except (WebhookVerificationError, orjson.JSONDecodeError, ValueError) as error:
+                Webhook(system.event_secret.get_secret_value()).verify(body, dict(headers), json_parse=False)
+            except (WebhookVerificationError, ValueError) as error:
                 detail = f"the signature of source {source!r} does not verify: {error}; sign the body as Standard Webhooks says"
-                raise Problem(401, "event.signature", detail) from None
+                raise Problem(401, "event.signature", detail, headers=_CHALLENGE) from None
             return name
-    raise Problem(401, "event.unknown_source", f"source {source!r} is not one of the connected systems'")
+    detail = f"source {source!r} is not one of the connected systems' that sign their events; see event_source in the settings"
+    raise Problem(401, "event.unknown_source", detail, headers=_CHALLENGE)
 
 
 @router.post("/events", summary="Take events from a connected system", openapi_extra={
@@ -80,17 +94,20 @@ async def take_events(context: InContext, request: Request) -> Response:
     body = await request.body()
     events = parse_events(request.headers.get("content-type", ""), request.headers, body)
     if not events:
-        return Response(orjson.dumps({"results": []}), 202, media_type="application/json")
+        return json_response({"results": []}, 202)
     system = verify_sender(context.flow.settings, events, request.headers, body)
+    context.limiter.check(f"events of {system}")
     answers = await receive_events(context.flow, system, events)
+    for answer in answers:
+        context.metrics.events.labels(answer.code).inc()
     if len(answers) == 1:
         answer = answers[0]
         if answer.status >= 400:
             raise Problem(answer.status, answer.code, answer.detail)
-        return Response(orjson.dumps(_result(events[0], answer)), answer.status, media_type="application/json")
+        return json_response(_result(events[0], answer), answer.status)
     results = [_result(event, answer) for event, answer in zip(events, answers, strict=True)]
     status = 202 if all(answer.status < 400 for answer in answers) else 207
-    return Response(orjson.dumps({"results": results}), status, media_type="application/json")
+    return json_response({"results": results}, status)
 
 
 def _result(event: Event, answer: EventAnswer) -> dict[str, Any]:

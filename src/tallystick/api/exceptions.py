@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Body, Query
+from pydantic import AwareDatetime
 from starlette.responses import Response
 
+from tallystick.api.answers import json_response
 from tallystick.api.conditional import ExpectedVersion
 from tallystick.api.context import InContext, allowed
 from tallystick.api.orders import order_data
-from tallystick.api.pagination import Cursor, Limit, decode_cursor, encode_cursor
+from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
+from tallystick.api.plain_data import PlainData
 from tallystick.api.problems import Problem
 from tallystick.control.access import Principal
 from tallystick.control.audit import AuditEntry, write_audit
 from tallystick.control.exceptions import (
+    SORTS,
     assign_exception,
     list_exceptions,
     lock_exception,
@@ -40,16 +44,13 @@ async def list_queue(
     type: Annotated[str | None, Query(max_length=64)] = None,  # noqa: A002 - the exception's own word
     owner: Annotated[str | None, Query(max_length=64)] = None,
     transaction_id: UUID | None = None,
-    due_before: datetime | None = None,
+    due_before: AwareDatetime | None = None,
     sort: Literal["due", "money", "opened"] = "due",
     limit: Limit = 50,
     cursor: Cursor = None,
     principal: Principal = allowed("exceptions.read"),
 ) -> dict[str, Any]:
     """Open items first due, unless sorted otherwise."""
-    offset = decode_cursor(cursor, int) or 0
-    if not 0 <= offset <= 1_000_000:
-        raise Problem(422, "cursor.invalid", "cursor: not one of ours; start again without it")
     async with context.flow.pool.acquire() as connection:
         items = await list_exceptions(
             connection,
@@ -60,10 +61,22 @@ async def list_queue(
             transaction_id=transaction_id,
             due_before=due_before,
             sort=sort,
-            offset=offset,
+            after=decode_cursor(cursor, _position_of(sort)),
             limit=limit + 1,
         )
-    return {"items": items[:limit], "next": encode_cursor(offset + limit) if len(items) > limit else None}
+    return page(items, limit, lambda each: [sort, each[SORTS[sort].column], each["id"]])
+
+
+def _position_of(sort: str) -> Callable[[Any], tuple[datetime | int, UUID]]:
+    """Reads a cursor's place in this sorting; one of another sorting is refused."""
+
+    def position(cursor: Any) -> tuple[datetime | int, UUID]:
+        sorted_by, value, last = cursor
+        if sorted_by != sort:
+            raise ValueError(f"the cursor is of a list sorted by {sorted_by}")
+        return (int(value) if sort == "money" else datetime.fromisoformat(value)), UUID(last)
+
+    return position
 
 
 @router.get("/exceptions/{exception_id}", summary="One exception with its whole story")
@@ -73,9 +86,7 @@ async def show(exception_id: UUID, context: InContext, principal: Principal = al
         found = await read_exception(connection, exception_id, principal.entity_filter)
     if found is None:
         raise Problem(404, "not_found", f"there is no exception {exception_id}")
-    return Response(
-        orjson.dumps(found, default=str), 200, {"ETag": f'"{found["version"]}"'}, media_type="application/json"
-    )
+    return json_response(found, version=found["version"])
 
 
 @router.post("/exceptions/{exception_id}:assign", summary="Give it to somebody")
@@ -124,7 +135,7 @@ async def amend(
     context: InContext,
     version: ExpectedVersion,
     order: Annotated[Order | None, Body(description="The corrected order, for a held one")] = None,
-    payload: Annotated[dict[str, Any] | None, Body(description="The edited payload, for a dead letter")] = None,
+    payload: Annotated[PlainData | None, Body(description="The edited payload, for a dead letter")] = None,
     reason: Annotated[LongText | None, Body()] = None,
     principal: Principal = allowed("exceptions.override"),
 ) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Bounds on what a caller may cost: the size of a body while it streams in, and the rate of requests of a principal."""
+"""Bounds on what a caller may cost: the size of a body while it streams in, the time of a request, the rate of a principal."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 
@@ -14,47 +15,93 @@ _PRINCIPALS = 10_000
 BATCH_PATH = "/v1/orders:batch"
 
 
-class BodyLimit:
-    """Refuses a body that is larger than allowed, by its declared length or as soon as it has streamed in too far."""
+class Bounds:
+    """Refuses bodies that are larger than allowed, as declared or as soon as they have streamed in too far, and requests that
+    take too long. An NDJSON stream has its own size, and may last as long as something comes in now and then."""
 
-    def __init__(self, app: ASGIApp, maximum: int, batch_maximum: int) -> None:
+    def __init__(self, app: ASGIApp, maximum: int, batch_maximum: int, seconds: float) -> None:
         self._app = app
         self._maximum = maximum
         self._batch_maximum = batch_maximum
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        maximum = self._batch_maximum if scope["path"] == BATCH_PATH else self._maximum
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not declared.isdigit() or int(declared) > maximum:
-            await _too_large(maximum).response(scope["path"])(scope, receive, send)
-            return
-        received = 0
-        started = False
-
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            if message["type"] == "http.request":
-                received += len(message.get("body", b""))
-                if received > maximum:
-                    raise _too_large(maximum)
-            return message
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
+        bounded = _Bounded(receive, send, self._batch_maximum if scope["path"] == BATCH_PATH else self._maximum)
         try:
-            await self._app(scope, limited, watched)
+            _check_start(scope, bounded.maximum)
+            if scope["path"] == BATCH_PATH:
+                bounded.idle_seconds = self._seconds
+                await self._app(scope, bounded.receive, bounded.send)
+            else:
+                async with asyncio.timeout(self._seconds):
+                    await self._app(scope, bounded.receive, bounded.send)
         except Problem as problem:
-            if started:
-                raise
-            await problem.response(scope["path"])(scope, receive, send)
+            await bounded.refuse(problem, scope)
+        except TimeoutError:
+            await bounded.refuse(bounded.late(self._seconds), scope)
+
+
+def _check_start(scope: Scope, maximum: int) -> None:
+    """Refuse by the request's head what never needs its body."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and not (value.isdigit() and len(value) < 16 and int(value) <= maximum):
+            raise _too_large(maximum)
+    # PostgreSQL has no NUL in its texts, so nothing here is ever named with one.
+    if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+        raise Problem(400, "request.nul_character", "a NUL character (%00) in the address; leave it out")
+
+
+class _Bounded:
+    """One request's `receive` and `send`, counted and watched."""
+
+    def __init__(self, receive: Receive, send: Send, maximum: int) -> None:
+        self.maximum = maximum
+        self.idle_seconds: float | None = None
+        self._receive = receive
+        self._send = send
+        self._received = 0
+        self._receiving = False
+        self._started = False
+
+    async def receive(self) -> Message:
+        self._receiving = True
+        if self.idle_seconds is None:
+            message = await self._receive()
+        else:
+            try:
+                async with asyncio.timeout(self.idle_seconds):
+                    message = await self._receive()
+            except TimeoutError:
+                raise self.late(self.idle_seconds) from None
+        self._receiving = False
+        if message["type"] == "http.request":
+            self._received += len(message.get("body", b""))
+            if self._received > self.maximum:
+                raise _too_large(self.maximum)
+        return message
+
+    async def send(self, message: Message) -> None:
+        self._started = True
+        await self._send(message)
+
+    def late(self, seconds: float) -> Problem:
+        if self._receiving:
+            return Problem(408, "body.too_slow", f"nothing more came in for {seconds:g} s; send it again, faster")
+        return Problem(
+            503,
+            "request.timeout",
+            f"no answer within {seconds:g} s; it may still be done: look first, or send it again with the same Idempotency-Key",
+            headers={"Retry-After": "5"},
+        )
+
+    async def refuse(self, problem: Problem, scope: Scope) -> None:
+        if self._started:
+            raise problem  # too late to say it: the server cuts the connection, so that nobody takes a part for the whole
+        await problem.response(scope["path"])(scope, self._receive, self._send)
 
 
 def _too_large(maximum: int) -> Problem:
@@ -62,6 +109,7 @@ def _too_large(maximum: int) -> Problem:
         413,
         "body.too_large",
         f"the body is larger than {maximum} bytes; send less at once, or an NDJSON batch",
+        headers={"Connection": "close"},
     )
 
 
@@ -83,3 +131,10 @@ class RateLimiter:
         if len(self._buckets) > _PRINCIPALS:
             self._buckets.popitem(last=False)
         return 0.0 if granted else (1.0 - tokens) / self._rate
+
+    def check(self, principal: str) -> None:
+        """Take one token, or raise a 429 problem that says when there will be one."""
+        wait = self.take(principal)
+        if wait > 0:
+            detail = f"too many requests of {principal}; try again in {wait:.1f} s"
+            raise Problem(429, "rate.exceeded", detail, headers={"Retry-After": str(max(1, round(wait)))})

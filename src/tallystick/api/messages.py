@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Query
 
 from tallystick.api.context import InContext, allowed
 from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
+from tallystick.api.plain_data import PlainData
 from tallystick.api.problems import Problem
 from tallystick.control.access import Principal
 from tallystick.control.audit import AuditEntry, write_audit
@@ -49,9 +50,9 @@ async def list_live(
 
 @router.get("/messages:depths", summary="How many messages wait, by stage and system")
 async def depths(context: InContext, principal: Principal = allowed("messages.read")) -> dict[str, Any]:
-    """Waiting, in flight, dead, and the oldest's age, of the whole installation."""
+    """Waiting, in flight, dead, and the oldest's age, of the principal's entities."""
     async with context.flow.pool.acquire() as connection:
-        return {"items": await queue_depths(connection)}
+        return {"items": await queue_depths(connection, principal.entity_filter)}
 
 
 @router.get("/messages/{message_id}", summary="One live message with every failed attempt")
@@ -87,7 +88,7 @@ def _entry(principal: Principal, action: str, found: dict[str, Any], reason: str
 async def replay(
     message_id: UUID,
     context: InContext,
-    payload: Annotated[dict[str, Any] | None, Body(embed=True)] = None,
+    payload: Annotated[PlainData | None, Body(embed=True)] = None,
     reason: Annotated[LongText | None, Body(embed=True)] = None,
     principal: Principal = allowed("messages.replay"),
 ) -> dict[str, Any]:

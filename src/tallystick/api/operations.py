@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import orjson
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from tallystick.api.answers import json_response
 from tallystick.api.context import InContext
-from tallystick.control.metrics import METRICS_TYPE, render_metrics
+from tallystick.control.health import check_readiness
+from tallystick.control.metrics import METRICS_TYPE
 
 router = APIRouter(tags=["operations"])
 
@@ -22,17 +21,13 @@ async def live() -> dict[str, str]:
 
 @router.get("/health/ready", summary="Can it take orders?")
 async def ready(context: InContext) -> Response:
-    """Whether the database answers."""
-    try:
-        async with asyncio.timeout(2):
-            await context.flow.pool.fetchval("select 1 from transactions limit 1")
-    except Exception as error:  # whatever it is, we can't take orders now
-        body = {"status": "not ready", "database": type(error).__name__}
-        return Response(orjson.dumps(body), 503, {"Retry-After": "5"}, "application/json")
-    return Response(orjson.dumps({"status": "ready"}), 200, media_type="application/json")
+    """Whether the database answers and its schema is not older than this version needs."""
+    found = await check_readiness(context.flow.pool)
+    body = {"status": "ready" if found.ready else "not ready", "database": found.database, "schema": found.schema}
+    return json_response(body) if found.ready else json_response(body, 503, headers={"Retry-After": "5"})
 
 
 @router.get("/metrics", summary="Prometheus metrics")
-async def metrics(context: InContext) -> Response:
-    """Queue depths, exceptions, transactions by state, and the process's own."""
-    return Response(await render_metrics(context.flow.pool), media_type=METRICS_TYPE)
+async def show_metrics(context: InContext) -> Response:
+    """Requests, answers, queue depths, exceptions, systems, and the process's own."""
+    return Response(await context.metrics.render(), media_type=METRICS_TYPE)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Query
 
 from tallystick.api.problems import Problem
 
+Value = TypeVar("Value")
 Limit = Annotated[int, Query(ge=1, le=200, description="Items a page")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]
 
@@ -20,13 +22,13 @@ def encode_cursor(value: Any) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(value, default=str)).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str | None, kind: type[Any]) -> Any:
-    """The value of a cursor, as `kind`; None for none. Raises a 422 problem when it is none of ours."""
+def decode_cursor(cursor: str | None, kind: Callable[[Any], Value]) -> Value | None:
+    """The value of a cursor, as `kind` reads it; None for none. Raises a 422 problem when it is none of ours."""
     if cursor is None:
         return None
     try:
         return kind(orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))))
-    except (binascii.Error, ValueError, TypeError, AttributeError):
+    except (binascii.Error, ValueError, TypeError, AttributeError, OverflowError):
         raise Problem(422, "cursor.invalid", "cursor: not one of ours; start again without it") from None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+import asyncpg
 import orjson
 import structlog
 from fastapi import FastAPI, Request
@@ -14,8 +15,9 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from tallystick.control.exceptions import ExceptionConflict
+from tallystick.control.exceptions import ExceptionConflict, ExceptionResolved
 from tallystick.stages.changes import NotFound, NotPossible, VersionConflict
+from tallystick.store.identifiers import new_id
 
 _log = structlog.get_logger("tallystick.api")
 MEDIA_TYPE = "application/problem+json"
@@ -100,34 +102,49 @@ def invalid_body(error: ValidationError) -> Problem:
     return Problem(422, "body.invalid", f"{where}: {first['message']}{more}", errors=errors)
 
 
+# What asyncpg and the network raise while the database is away, restarting, full, or undoing one of two that collided.
+DATABASE_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+)
+_HANDLED = (
+    Problem,
+    HTTPException,
+    RequestValidationError,
+    ValidationError,
+    NotFound,
+    NotPossible,
+    VersionConflict,
+    ExceptionConflict,
+    ExceptionResolved,
+    asyncpg.DataError,
+    *DATABASE_AWAY,
+    Exception,
+)
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Make every error of the application a problem document."""
 
     async def problem(request: Request, error: Exception) -> Response:
         return as_problem(error).response(request.url.path)
 
-    for kind in (
-        Problem,
-        HTTPException,
-        RequestValidationError,
-        ValidationError,
-        NotFound,
-        NotPossible,
-        VersionConflict,
-        ExceptionConflict,
-        Exception,
-    ):
+    for kind in _HANDLED:
         app.add_exception_handler(kind, problem)
 
 
 def as_problem(error: Exception) -> Problem:
-    """The problem that an error is to its caller; an unforeseen one is logged and tells nothing."""
+    """The problem that an error is to its caller; an unforeseen one is logged under a reference and tells nothing else."""
     match error:
         case Problem():
             return error
         case RequestValidationError():
-            errors = field_errors(error)
-            return Problem(422, "request.invalid", f"{errors[0]['pointer']}: {errors[0]['message']}", errors=errors)
+            return _invalid_request(error)
         case ValidationError():
             return invalid_body(error)
         case HTTPException():
@@ -136,10 +153,37 @@ def as_problem(error: Exception) -> Problem:
             return Problem(404, "not_found", str(error))
         case VersionConflict() | ExceptionConflict():
             return Problem(412, "version.changed", str(error))
+        case ExceptionResolved():
+            return Problem(409, "exception.resolved", str(error))
         case NotPossible():
             return Problem(409, error.code, str(error))
-        case _:
-            _log.error("request_failed", exc_info=error)
+        case asyncpg.DataError():
+            _log.warning("value_refused_by_database", error=type(error).__name__)
             return Problem(
-                500, "internal", "something failed on our side; nothing was half done; try again or tell the operator"
+                422, "value.not_storable", "a value is outside what can be stored, such as a date or a number"
             )
+        case _ if isinstance(error, DATABASE_AWAY):
+            _log.error("database_away", error=type(error).__name__)
+            return Problem(
+                503,
+                "database.unavailable",
+                "the database does not answer now; send it again with the same Idempotency-Key: nothing is done twice",
+                headers={"Retry-After": "2"},
+            )
+        case _:
+            reference = str(new_id())
+            _log.error("request_failed", reference=reference, exc_info=error)
+            return Problem(
+                500,
+                "internal",
+                f"something failed on our side; try again with the same Idempotency-Key, or tell the operator {reference}",
+                extra={"reference": reference},
+            )
+
+
+def _invalid_request(error: RequestValidationError) -> Problem:
+    errors = field_errors(error)
+    first = errors[0]
+    if any(each["type"] == "json_invalid" for each in error.errors()):
+        return Problem(400, "body.malformed_json", f"the body is not valid JSON: {first['message']}")
+    return Problem(422, "request.invalid", f"{first['pointer'] or 'the body'}: {first['message']}", errors=errors)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from tallystick.api.answers import json_response
 from tallystick.api.context import InContext, allowed
 from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
 from tallystick.api.problems import Problem
@@ -22,10 +22,15 @@ from tallystick.store.pool import Connection
 router = APIRouter(tags=["transactions"])
 
 
-async def visible(connection: Connection, transaction_id: UUID, principal: Principal) -> Transaction:
-    """A transaction of the principal's entities. Raises a 404 problem for any other, as if there were none."""
+async def visible(
+    connection: Connection, transaction_id: UUID, principal: Principal, permission: str = "transactions.read"
+) -> Transaction:
+    """A transaction of an entity for which the principal has the permission.
+
+    Raises a 404 problem for any other, as if there were none.
+    """
     found = (await read_transactions(connection, [transaction_id])).get(transaction_id)
-    if found is None or not may(principal, "transactions.read", found.entity):
+    if found is None or not may(principal, permission, found.entity):
         raise Problem(404, "not_found", f"there is no transaction {transaction_id}")
     return found
 
@@ -67,7 +72,7 @@ async def show_transaction(
     """Its states, amounts and version; the ETag is what a change must name."""
     async with context.flow.pool.acquire() as connection:
         found = await visible(connection, transaction_id, principal)
-    return Response(orjson.dumps(found.model_dump(mode="json")), 200, {"ETag": found.etag}, "application/json")
+    return json_response(found.model_dump(mode="json"), version=found.version)
 
 
 @router.get("/transactions/{transaction_id}/lineage", summary="Every fact of a transaction in order")

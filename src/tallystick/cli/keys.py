@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tallystick.cli.application import SettingsFile, app, with_settings
-from tallystick.control.access import PERMISSIONS, NewKey, create_key, list_keys, revoke_key
+from tallystick.control.access import PERMISSIONS
 from tallystick.control.audit import AuditEntry, write_audit
+from tallystick.control.keys import NewKey, create_key, list_keys, revoke_key
 from tallystick.settings import Settings, SettingsError
 from tallystick.store.embedded import database_url
 from tallystick.store.migrate import upgrade_schema

@@ -54,6 +54,7 @@ async def read_audit(
     *,
     principal: str | None = None,
     action: str | None = None,
+    object_id: str | None = None,
     transaction_id: UUID | None = None,
     before: UUID | None = None,
     limit: int = 50,
@@ -65,14 +66,15 @@ async def read_audit(
         from audit_entries
         where ($1::text[] is null or entity = any($1)) and ($2::text is null or principal = $2)
             and ($3::text is null or action = $3) and ($4::uuid is null or transaction_id = $4)
-            and ($5::uuid is null or id < $5)
-        order by id desc limit $6
+            and ($5::uuid is null or id < $5) and ($6::text is null or object_id = $6)
+        order by id desc limit $7
         """,
         entities,
         principal,
         action,
         transaction_id,
         before,
+        object_id,
         limit,
     )
     return [dict(row) for row in rows]

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from tallystick.control.lineage import read_lineage
 from tallystick.store.identifiers import new_id
 from tallystick.store.pool import Connection, encode_json
 
@@ -35,7 +36,11 @@ class ExceptionOpening:
 
 
 class ExceptionConflict(Exception):
-    """The exception is not open any more, or somebody changed it since it was read."""
+    """Somebody changed the exception since it was read."""
+
+
+class ExceptionResolved(Exception):
+    """The exception is not open any more, so nothing can be done with it."""
 
 
 async def open_exceptions(connection: Connection, openings: Sequence[ExceptionOpening]) -> None:
@@ -75,7 +80,7 @@ async def lock_exception(
 ) -> dict[str, Any] | None:
     """One open exception, locked for a change; None if unknown to these entities.
 
-    Raises ExceptionConflict when it is resolved already or its version is not the expected one.
+    Raises ExceptionConflict when its version is not the expected one, ExceptionResolved when it is resolved already.
     """
     row = await connection.fetchrow(
         "select * from exceptions where id = $1 and ($2::text[] is null or entity = any($2)) for update",
@@ -89,7 +94,7 @@ async def lock_exception(
             f"the exception was changed meanwhile: it is at version {row['version']}; read it again"
         )
     if row["state"] != "open":
-        raise ExceptionConflict(f"the exception was resolved as {row['resolution']!r} by {row['resolved_by']}")
+        raise ExceptionResolved(f"the exception was resolved as {row['resolution']!r} by {row['resolved_by']}")
     return dict(row)
 
 
@@ -150,7 +155,20 @@ async def resolve_exceptions(
     return int(status.rpartition(" ")[2])
 
 
-_ORDERS = {"due": "due_at, id", "money": "money_at_risk desc, id", "opened": "id"}
+@dataclass(frozen=True, slots=True)
+class _Sort:
+    """An order of the queue, with the condition that an item comes after ($7, $8): its value there and its id."""
+
+    column: str
+    order: str
+    after: str
+
+
+SORTS = {
+    "due": _Sort("due_at", "due_at, id", "(due_at, id) > ($7::timestamptz, $8::uuid)"),
+    "money": _Sort("money_at_risk", "money_at_risk desc, id desc", "(money_at_risk, id) < ($7::bigint, $8::uuid)"),
+    "opened": _Sort("opened_at", "opened_at, id", "(opened_at, id) > ($7::timestamptz, $8::uuid)"),
+}
 
 
 async def list_exceptions(
@@ -163,10 +181,11 @@ async def list_exceptions(
     transaction_id: UUID | None = None,
     due_before: datetime | None = None,
     sort: str = "due",
-    offset: int = 0,
+    after: tuple[datetime | int, UUID] | None = None,
     limit: int = 50,
 ) -> list[dict[str, Any]]:
-    """Work items by filters; `sort` is due, money or opened."""
+    """Work items by filters; `sort` is one of SORTS, `after` the value and id of the last item of the page before."""
+    by = SORTS[sort]
     rows = await connection.fetch(
         f"""
         select id, entity, transaction_id, message_id, type, stage, system, state, summary, money_at_risk, currency, owner,
@@ -175,7 +194,8 @@ async def list_exceptions(
         where ($1::text[] is null or entity = any($1)) and ($2::text is null or state = $2)
             and ($3::text is null or type = $3) and ($4::text is null or owner = $4)
             and ($5::uuid is null or transaction_id = $5) and ($6::timestamptz is null or due_at < $6)
-        order by {_ORDERS[sort]} offset $7 limit $8
+            and ($8::uuid is null or {by.after})
+        order by {by.order} limit $9
         """,
         entities,
         state,
@@ -183,7 +203,8 @@ async def list_exceptions(
         owner,
         transaction_id,
         due_before,
-        offset,
+        after[0] if after else None,
+        after[1] if after else None,
         limit,
     )
     return [dict(row) for row in rows]
@@ -192,7 +213,7 @@ async def list_exceptions(
 async def read_exception(
     connection: Connection, exception_id: UUID, entities: Sequence[str] | None
 ) -> dict[str, Any] | None:
-    """One work item with its whole story: reasons, context, notes, documents, and its message's attempts."""
+    """One work item with its whole story: reasons, context, notes, documents, lineage, and its message's attempts."""
     row = await connection.fetchrow(
         "select * from exceptions where id = $1 and ($2::text[] is null or entity = any($2))", exception_id, entities
     )
@@ -221,4 +242,5 @@ async def read_exception(
         "notes": [dict(each) for each in notes],
         "documents": [dict(each) for each in documents],
         "attempts": [dict(each) for each in attempts],
+        "lineage": await read_lineage(connection, row["transaction_id"]) if row["transaction_id"] else [],
     }

@@ -149,8 +149,8 @@ async def _wake(connection: Connection, routes: set[str]) -> None:
     await connection.execute("select pg_notify($1, r) from unnest($2::text[]) r", OFFERS_CHANNEL, sorted(routes))
 
 
-async def queue_depths(connection: Connection) -> list[dict[str, Any]]:
-    """Waiting, in flight and dead messages with the oldest's age in seconds, by route."""
+async def queue_depths(connection: Connection, entities: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Waiting, in flight and dead messages of these entities (None: all) with the oldest's age in seconds, by route."""
     rows = await connection.fetch(
         """
         select stage, system,
@@ -158,7 +158,9 @@ async def queue_depths(connection: Connection) -> list[dict[str, Any]]:
                count(*) filter (where claimed_by is not null) as in_flight,
                count(*) filter (where state = 'dead') as dead,
                extract(epoch from now() - min(created_at) filter (where state <> 'dead'))::float8 as oldest_seconds
-        from messages group by stage, system order by stage, system
-        """
+        from messages where $1::text[] is null or entity = any($1)
+        group by stage, system order by stage, system
+        """,
+        entities,
     )
     return [dict(row) for row in rows]

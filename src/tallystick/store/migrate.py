@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -35,6 +36,12 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config
+
+
+@cache
+def known_revisions() -> tuple[str, ...]:
+    """All revisions this program knows, the oldest first; the last is the one it needs."""
+    return tuple(each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions())[::-1]
 
 
 def _status(connection: Connection) -> SchemaStatus:

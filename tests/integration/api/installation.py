@@ -12,7 +12,8 @@ import httpx
 from fastapi import FastAPI
 
 from tallystick.api.app import create_app
-from tallystick.control.access import PERMISSIONS, create_key
+from tallystick.control.access import PERMISSIONS
+from tallystick.control.keys import create_key
 from tallystick.settings import Settings, parse_settings
 from tallystick.stages.flow import Flow
 from tallystick.store.pool import Pool, open_pool

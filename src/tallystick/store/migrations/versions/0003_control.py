@@ -34,7 +34,10 @@ def upgrade() -> None:
         version integer not null default 1
     )
     """)
-    op.execute("create index exceptions_open on exceptions (entity, due_at, id) where state = 'open'")
+    # One index for each order in which the queue is read.
+    op.execute("create index exceptions_due on exceptions (due_at, id) where state = 'open'")
+    op.execute("create index exceptions_money on exceptions (money_at_risk, id) where state = 'open'")
+    op.execute("create index exceptions_opened on exceptions (opened_at, id)")
     op.execute("create index exceptions_transaction on exceptions (transaction_id)")
     op.execute("create unique index exceptions_message on exceptions (message_id) where state = 'open'")
     op.execute("""
@@ -68,6 +71,7 @@ def upgrade() -> None:
     op.execute(
         "create index audit_entries_transaction on audit_entries (transaction_id) where transaction_id is not null"
     )
+    op.execute("create index audit_entries_principal on audit_entries (principal, id)")
     op.execute("create table audit_entries_default partition of audit_entries default")
     op.execute("""
     create table principals (
@@ -90,3 +94,4 @@ def upgrade() -> None:
         last_used_at timestamptz
     )
     """)
+    op.execute("create index api_keys_principal on api_keys (principal)")

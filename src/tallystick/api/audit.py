@@ -1,0 +1,41 @@
+"""The audit trail over HTTP: who did what, when and why."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from tallystick.api.context import InContext, allowed
+from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
+from tallystick.control.access import Principal
+from tallystick.control.audit import read_audit
+
+router = APIRouter(tags=["audit"])
+
+
+@router.get("/audit", summary="Who did what, when and why")
+async def audit(
+    context: InContext,
+    by: Annotated[str | None, Query(max_length=64, description="The principal's name")] = None,
+    action: Annotated[str | None, Query(max_length=64, description="Such as exception.override")] = None,
+    object_id: Annotated[str | None, Query(max_length=64)] = None,
+    transaction_id: UUID | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    principal: Principal = allowed("audit.read"),
+) -> dict[str, Any]:
+    """Newest first, of the principal's entities."""
+    async with context.flow.pool.acquire() as connection:
+        items = await read_audit(
+            connection,
+            principal.entity_filter,
+            principal=by,
+            action=action,
+            object_id=object_id,
+            transaction_id=transaction_id,
+            before=decode_cursor(cursor, UUID),
+            limit=limit + 1,
+        )
+    return page(items, limit, lambda each: each["id"])
