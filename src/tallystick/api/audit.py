@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
-from tallystick.api.context import InContext, allowed
+from tallystick.api.authentication import allowed, guarded_router
+from tallystick.api.context import InContext
 from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
 from tallystick.control.access import Principal
 from tallystick.control.audit import read_audit
 
-router = APIRouter(tags=["audit"])
+router = guarded_router("audit")
 
 
 @router.get("/audit", summary="Who did what, when and why")

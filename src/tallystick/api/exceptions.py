@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Query
+from fastapi import Body, Query
 from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from tallystick.api.answers import json_response
+from tallystick.api.authentication import allowed, guarded_router
 from tallystick.api.conditional import ExpectedVersion
-from tallystick.api.context import InContext, allowed
+from tallystick.api.context import InContext
 from tallystick.api.orders import order_data
 from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
 from tallystick.api.plain_data import PlainData
@@ -33,7 +34,7 @@ from tallystick.documents.order import Order
 from tallystick.documents.values import Identifier, LongText
 from tallystick.stages.resolution import amend_exception, override_exception, reject_exception, retry_exception
 
-router = APIRouter(tags=["exceptions"])
+router = guarded_router("exceptions")
 Reason = Annotated[LongText, Body(embed=True, min_length=3, description="Why; it stands in the audit trail")]
 
 

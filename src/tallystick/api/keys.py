@@ -5,18 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from tallystick.api.answers import json_response
-from tallystick.api.context import InContext, allowed
+from tallystick.api.authentication import allowed, guarded_router
+from tallystick.api.context import InContext
 from tallystick.api.problems import Problem
 from tallystick.control.access import Principal, excess
 from tallystick.control.audit import AuditEntry, write_audit
 from tallystick.control.keys import NewKey, create_key, list_keys, read_grant, revoke_key, rotate_key
 from tallystick.documents.values import Identifier
 
-router = APIRouter(tags=["keys"])
+router = guarded_router("keys")
 
 
 @router.get("/keys", summary="API keys, without their secrets")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Query
+from fastapi import Body, Query
 
-from tallystick.api.context import InContext, allowed
+from tallystick.api.authentication import allowed, guarded_router
+from tallystick.api.context import InContext
 from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
 from tallystick.api.plain_data import PlainData
 from tallystick.api.problems import Problem
@@ -25,7 +26,7 @@ from tallystick.mailbox.dead_letters import (
     replay_messages,
 )
 
-router = APIRouter(tags=["messages"])
+router = guarded_router("messages")
 Word = Annotated[str | None, Query(max_length=64)]
 
 

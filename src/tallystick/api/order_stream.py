@@ -7,27 +7,35 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
+from tallystick.api.authentication import allowed, guarded_router
 from tallystick.api.batching import submit_apart
-from tallystick.api.context import Context, InContext, allowed
+from tallystick.api.context import Context, InContext
 from tallystick.api.conversation import Conversation
 from tallystick.api.orders import answer_word, check_entity, checked_key, parse_order, submission_of
 from tallystick.api.problems import Problem, as_problem
 from tallystick.control.access import Principal
 from tallystick.stages.intake import Submission
 
-router = APIRouter(tags=["orders"])
+router = guarded_router("orders")
 MEDIA_TYPE = "application/x-ndjson"
 _MEDIA_TYPES = (MEDIA_TYPE, "application/ndjson", "application/jsonl")
 _LINES_A_CHUNK = 200
 
 
-@router.post("/orders:batch", summary="Submit many orders as NDJSON, an answer a line", response_class=Conversation)
+@router.post(
+    "/orders:batch",
+    summary="Submit many orders as NDJSON, an answer a line",
+    status_code=200,
+    response_class=Response,
+    responses={200: {"description": "An answer a line", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}},
+)
 async def create_orders(
     context: InContext, request: Request, principal: Principal = allowed("orders.create")
-) -> Conversation:
+) -> Response:
     """Each answer has its line's number and the status that the order would have had alone, in the order of the lines.
 
     In a stream an order's own number is its key, within the request's Idempotency-Key if it has one: sending a file again

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Body, Request
+from fastapi import Body, Request
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from tallystick.api.answers import json_response
+from tallystick.api.authentication import admit, allowed, guarded_router
 from tallystick.api.conditional import ExpectedVersion
-from tallystick.api.context import InContext, allowed, authorise, context_of, identify
+from tallystick.api.context import InContext, context_of
 from tallystick.api.problems import Problem, invalid_body
 from tallystick.api.transactions import visible
 from tallystick.control.access import Principal, may
@@ -24,9 +25,10 @@ from tallystick.stages.flow import Flow
 from tallystick.stages.intake import IntakeAnswer, Submission, checks_summary, reasons_of
 from tallystick.stages.waiting import wait_for_commitment
 
-router = APIRouter(tags=["orders"])
+router = guarded_router("orders")
 _ORDER = TypeAdapter(Order)
 _LONGEST_KEY = 255
+CREATE = "orders.create"
 
 
 def parse_order(body: bytes) -> Order:
@@ -97,21 +99,17 @@ def answer_problem(answer: IntakeAnswer, headers: dict[str, str] | None = None) 
 
 async def create_order(request: Request) -> Response:
     """Submit one order; the answer comes after the checks."""
-    principal = await identify(request)
-    authorise(principal, "orders.create")
+    principal = await admit(request, CREATE)
     context = context_of(request)
     if not request.headers.get("content-type", "application/json").startswith("application/json"):
         raise Problem(415, "body.media_type", "send the order as application/json")
     key = checked_key(request)
     order = parse_order(await request.body())
-    check_entity(order, principal, context.flow, "orders.create")
+    check_entity(order, principal, context.flow, CREATE)
     answer = await context.batcher.submit(submission_of(order, principal, key))
     context.metrics.orders.labels(answer_word(answer)).inc()
     answer = await wait_for_commitment(context.flow, order.entity, answer)
     return answer_response(answer, request.url.path)
-
-
-create_order.permission = "orders.create"  # type: ignore[attr-defined]  # as `allowed` marks the other routes
 
 
 @router.post("/orders:validate", summary="Check an order without keeping it")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
-from tallystick.api.context import allowed
+from tallystick.api.authentication import allowed, guarded_router
 from tallystick.api.problems import Problem
 from tallystick.control.access import Principal
 from tallystick.documents.decision import CheckResult
@@ -21,7 +20,7 @@ from tallystick.documents.returns import Return
 from tallystick.documents.shipment import Shipment
 from tallystick.documents.transaction import Transaction
 
-router = APIRouter(tags=["schemas"])
+router = guarded_router("schemas")
 SCHEMAS: dict[str, type[BaseModel]] = {
     "customer": Customer,
     "product": Product,

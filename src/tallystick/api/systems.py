@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 
-from tallystick.api.context import InContext, allowed
+from tallystick.api.authentication import allowed, guarded_router
+from tallystick.api.context import InContext
 from tallystick.api.problems import Problem
 from tallystick.control.access import ALL_ENTITIES, Principal, may, may_for_all
 from tallystick.control.audit import AuditEntry, write_audit
@@ -15,7 +16,7 @@ from tallystick.documents.values import LongText
 from tallystick.mailbox.breaker import pause_system, read_system_states, resume_system
 from tallystick.stages.flow import Flow
 
-router = APIRouter(tags=["systems"])
+router = guarded_router("systems")
 
 
 async def describe_systems(flow: Flow) -> list[dict[str, Any]]:

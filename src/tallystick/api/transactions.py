@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from tallystick.api.answers import json_response
-from tallystick.api.context import InContext, allowed
+from tallystick.api.authentication import allowed, guarded_router
+from tallystick.api.context import InContext
 from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
 from tallystick.api.problems import Problem
 from tallystick.control.access import Principal, may
@@ -19,7 +20,7 @@ from tallystick.stages.references import transaction_of
 from tallystick.stages.transactions import read_transactions, search_transactions
 from tallystick.store.pool import Connection
 
-router = APIRouter(tags=["transactions"])
+router = guarded_router("transactions")
 
 
 async def visible(
