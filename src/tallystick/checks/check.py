@@ -1,4 +1,4 @@
-"""What every check is: a name and a judgement of a batch of orders, from facts gathered once for the batch."""
+"""What every check is: it gathers facts for a whole batch at once, and then judges one order after the other from them."""
 
 from __future__ import annotations
 
@@ -8,51 +8,97 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
 
-from tallystick.checks.facts import Facts, FactSource
+from tallystick.checks.facts import Facts, FactSource, let_go
+from tallystick.checks.tax_rates import TaxSource
 from tallystick.documents.decision import Reason
 from tallystick.documents.order import Order
 from tallystick.documents.party import Customer
 from tallystick.settings import Policy
-from tallystick.systems.ports import Tax
+
+
+@dataclass(slots=True)
+class Case:
+    """One order before the checks."""
+
+    order: Order
+    replaced: Order | None = None
+    """The order in force that this one would replace: what that one uses already is not counted twice."""
+    tax_amount: int | None = None
+    """The tax service's amount in minor units, once the tax check has judged."""
+    warehouse: str | None = None
+    """Where lines that name no warehouse are promised, once the inventory check has judged."""
+    _extensions: tuple[int, ...] | None = field(default=None, init=False)
+
+    @property
+    def extensions(self) -> tuple[int, ...]:
+        """The lines' net amounts in minor units, in the lines' order; computed once for all checks."""
+        if self._extensions is None:
+            order = self.order
+            self._extensions = tuple([line.net_amount(order.currency, order.rounding) for line in order.lines])
+        return self._extensions
+
+    @property
+    def net_amount(self) -> int:
+        """Lines and charges without tax, in minor units."""
+        return sum(self.extensions) + sum([charge.signed_amount for charge in self.order.charges])
+
+    @property
+    def exposure(self) -> int:
+        """What the order adds to what its customer owes: net and tax (the service's, else the quoted), in minor units."""
+        tax = self.order.tax_amount if self.tax_amount is None else self.tax_amount
+        return self.net_amount + (tax or 0)
 
 
 @dataclass(slots=True)
 class Batch:
     """The orders of one entity that are judged together, and what their checks share."""
 
-    orders: Sequence[Order]
-    replacing: Sequence[Order | None]
-    """For each, the order in force that it would replace: what that one uses already is not counted twice."""
+    cases: Sequence[Case]
     policy: Policy
     source: FactSource
-    tax: Tax | None
+    tax: TaxSource | None
+    """None: the entity has no tax service."""
     today: date
     _customers: asyncio.Task[Facts[Mapping[str, Customer]]] | None = field(default=None, init=False)
 
     async def customers(self) -> Facts[Mapping[str, Customer]]:
         """The orders' customers by id, asked for once whichever checks want them. Raises the system's Failure."""
         if self._customers is None:
-            ids = list({order.customer_id for order in self.orders})
+            ids = list({case.order.customer_id for case in self.cases})
             self._customers = asyncio.ensure_future(self.source.customers(self.policy.customer, ids))
-        assert self._customers is not None  # noqa: S101 - set just above
-        return await asyncio.shield(self._customers)
+        task: asyncio.Task[Facts[Mapping[str, Customer]]] = self._customers
+        # Shielded: a check that runs out of time must not take the answer away from the others.
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Let go of questions that nobody waits for any more."""
+        await let_go(self._customers)
+        await self.source.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """One check's reasons for each order of a batch, and where the facts came from."""
+class Evidence(Protocol):
+    """A check's facts for a batch, and its pure judgement of each of the orders."""
 
-    reasons: Sequence[tuple[Reason, ...]]
-    source: str = "none"
-    age_seconds: float | None = None
-    tax_amounts: Sequence[int | None] | None = None
+    source: str
+    """`live`, `replica` or `none`."""
+    age_seconds: float | None
+
+    def judge(self, case: Case) -> Sequence[Reason]:
+        """What speaks against an order, given those taken so far; nothing where it passes."""
+        ...
+
+    def take(self, case: Case) -> None:
+        """The order is accepted by all checks: from now on it counts against the ones that arrived after it."""
+        ...
 
 
 class Check(Protocol):
-    """One file a check; `judge` raises a Failure when its facts can't be had."""
+    """One file a check."""
 
     name: str
+    role: str
+    """Whose facts it needs: `erp` or `tax`."""
 
-    async def judge(self, batch: Batch) -> Judgement:
-        """Reasons against each order, none where it passes."""
+    async def gather(self, batch: Batch) -> Evidence:
+        """Facts for all orders of the batch, set-based. Raises the system's Failure when they can't be had."""
         ...

@@ -2,58 +2,65 @@
 
 from __future__ import annotations
 
-from tallystick.checks.check import Batch, Judgement
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from tallystick.checks.check import Batch, Case
+from tallystick.checks.facts import Credit, Facts
 from tallystick.documents.decision import Decision, Reason
 from tallystick.documents.money import format_minor
-from tallystick.documents.order import Order
-from tallystick.documents.party import CreditPosition
+from tallystick.documents.party import CreditPosition, Customer
 
 
 class CreditCheck:
     """Adds up in order of arrival: two orders that fit one by one but not together are not both accepted."""
 
     name = "credit"
+    role = "erp"
 
-    async def judge(self, batch: Batch) -> Judgement:
-        """Reasons for each order."""
-        facts = await batch.source.credit(batch.policy.credit, list({order.customer_id for order in batch.orders}))
-        used: dict[str, int] = {}
-        judged: list[tuple[Reason, ...]] = []
-        for order, replaced in zip(batch.orders, batch.replacing, strict=True):
-            position, promised = facts.values.get(order.customer_id, (None, 0))
-            if position is None:
-                judged.append(())  # unknown customers are the customer check's matter; no position is no limit
-                continue
-            freed = replaced.net_amount + (replaced.tax_amount or 0) if replaced else 0
-            already = position.open_orders + position.open_invoices + promised + used.get(order.customer_id, 0) - freed
-            reasons = judge_credit(order, position, already)
-            judged.append(tuple(reasons))
-            if not reasons:
-                used[order.customer_id] = used.get(order.customer_id, 0) + exposure_of(order) - freed
-        return Judgement(judged, facts.source, facts.age_seconds)
+    async def gather(self, batch: Batch) -> CreditEvidence:
+        """The customers' credit positions, and their master data for a hold that is noted there."""
+        ids = list({case.order.customer_id for case in batch.cases})
+        facts, customers = await asyncio.gather(batch.source.credit(batch.policy.credit, ids), batch.customers())
+        return CreditEvidence(facts, customers.values)
 
 
-def exposure_of(order: Order) -> int:
-    """What an order adds to what its customer owes: net and quoted tax, in minor units."""
-    return order.net_amount + (order.tax_amount or 0)
+class CreditEvidence:
+    """Positions, and what the batch's accepted orders have added so far."""
+
+    def __init__(self, facts: Facts[Mapping[str, Credit]], customers: Mapping[str, Customer]) -> None:
+        self.source, self.age_seconds = facts.source, facts.age_seconds
+        self._positions = facts.values
+        self._customers = customers
+        self._used: dict[str, int] = {}
+
+    def judge(self, case: Case) -> Sequence[Reason]:
+        """What speaks against the customer's owing this order, too; an unknown customer is the customer check's matter."""
+        customer_id = case.order.customer_id
+        position, promised = self._positions.get(customer_id, (None, 0))
+        customer = self._customers.get(customer_id)
+        if (position is not None and position.on_hold) or (customer is not None and customer.credit_hold):
+            return [_on_hold(case)]
+        if position is None or position.limit is None:
+            return ()
+        return judge_limit(case, position, promised + self._used.get(customer_id, 0))
+
+    def take(self, case: Case) -> None:
+        """The customer will owe the order."""
+        customer_id = case.order.customer_id
+        self._used[customer_id] = self._used.get(customer_id, 0) + case.exposure - _freed(case)
 
 
-def judge_credit(order: Order, position: CreditPosition, already: int) -> list[Reason]:
-    """What speaks against it; `already` is what the customer owes or has ordered, in minor units."""
-    if position.on_hold:
-        return [
-            Reason(
-                check="credit",
-                code="credit.on_hold",
-                message=f"customer {order.customer_id} is on credit hold; finance releases it in the ERP",
-                decision=Decision.HOLD,
-                path="customer_id",
-                order_value=order.customer_id,
-                system_value="on hold",
-                money_at_risk=exposure_of(order),
-            )
-        ]
-    if position.limit is None:
+def _freed(case: Case) -> int:
+    """What the replaced order counts already: net and its quoted tax."""
+    return case.replaced.net_amount + (case.replaced.tax_amount or 0) if case.replaced else 0
+
+
+def judge_limit(case: Case, position: CreditPosition, promised: int) -> list[Reason]:
+    """What speaks against it; `promised` is what was accepted and the ERP does not count yet, in minor units."""
+    order = case.order
+    limit = position.limit
+    if limit is None:
         return []
     if position.currency != order.currency:
         return [
@@ -65,22 +72,38 @@ def judge_credit(order: Order, position: CreditPosition, already: int) -> list[R
                 path="currency",
                 order_value=order.currency,
                 system_value=position.currency,
-                money_at_risk=exposure_of(order),
+                money_at_risk=max(0, case.exposure),
             )
         ]
-    total = already + exposure_of(order)
-    if total <= position.limit:
+    added = case.exposure - _freed(case)
+    total = position.open_orders + position.open_invoices + promised + added
+    if total <= limit or added <= 0:  # a change that asks for less never makes it worse
         return []
+    would, may = format_minor(total, order.currency), format_minor(limit, order.currency)
     return [
         Reason(
             check="credit",
             code="credit.over_limit",
-            message=f"customer {order.customer_id} would owe {format_minor(total, order.currency)} {order.currency}, "
-            f"the limit is {format_minor(position.limit, order.currency)}; collect, raise the limit in the ERP, or override",
+            message=f"customer {order.customer_id} would owe {would} {order.currency}, the limit is {may}; "
+            "collect, raise the limit in the ERP, or override",
             decision=Decision.HOLD,
             path="customer_id",
-            order_value=format_minor(total, order.currency),
-            system_value=format_minor(position.limit, order.currency),
-            money_at_risk=total - position.limit,
+            order_value=would,
+            system_value=may,
+            money_at_risk=total - limit,
         )
     ]
+
+
+def _on_hold(case: Case) -> Reason:
+    customer_id = case.order.customer_id
+    return Reason(
+        check="credit",
+        code="credit.on_hold",
+        message=f"customer {customer_id} is on credit hold; finance releases it in the ERP",
+        decision=Decision.HOLD,
+        path="customer_id",
+        order_value=customer_id,
+        system_value="on hold",
+        money_at_risk=max(0, case.exposure),
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
-from tallystick.checks.check import Batch, Judgement
+from tallystick.checks.check import Batch, Case
+from tallystick.checks.facts import Facts
 from tallystick.documents.decision import Decision, Reason
-from tallystick.documents.order import Order
 from tallystick.documents.party import Address, Customer, CustomerStatus
 
 
@@ -14,88 +15,73 @@ class CustomerCheck:
     """Compares the order's header with the customer's master data."""
 
     name = "customer"
+    role = "erp"
 
-    async def judge(self, batch: Batch) -> Judgement:
-        """Reasons for each order."""
-        facts = await batch.customers()
-        now = datetime.combine(batch.today, time(), UTC)
-        return Judgement(
-            [tuple(judge_customer(order, facts.values.get(order.customer_id), now)) for order in batch.orders],
-            facts.source,
-            facts.age_seconds,
-        )
+    async def gather(self, batch: Batch) -> CustomerEvidence:
+        """The customers."""
+        return CustomerEvidence(await batch.customers(), datetime.now(UTC))
 
 
-def judge_customer(order: Order, customer: Customer | None, now: datetime) -> list[Reason]:
+class CustomerEvidence:
+    """The batch's customers."""
+
+    def __init__(self, facts: Facts[Mapping[str, Customer]], now: datetime) -> None:
+        self.source, self.age_seconds = facts.source, facts.age_seconds
+        self._customers = facts.values
+        self._now = now
+
+    def judge(self, case: Case) -> Sequence[Reason]:
+        """What speaks against the order's header."""
+        return judge_customer(case, self._customers.get(case.order.customer_id), self._now)
+
+    def take(self, case: Case) -> None:
+        """Nothing is used up."""
+
+
+def judge_customer(case: Case, customer: Customer | None, now: datetime) -> list[Reason]:
     """What speaks against an order of this customer; `customer` None is an unknown one."""
+    order = case.order
     if customer is None:
         message = f"customer {order.customer_id} is not known to the ERP; create it there or correct the id"
-        return [_reason(order, "unknown", Decision.REJECT, message, "customer_id", order.customer_id, None)]
+        return [_reason(case, "unknown", Decision.REJECT, message, "customer_id", order.customer_id, None)]
     reasons = []
     if customer.status is CustomerStatus.INACTIVE:
         message = f"customer {customer.id} is inactive; reactivate it in the ERP or refuse the order"
-        reasons.append(
-            _reason(order, "inactive", Decision.REJECT, message, "customer_id", customer.id, customer.status)
-        )
+        reasons.append(_reason(case, "inactive", Decision.REJECT, message, "customer_id", customer.id, "inactive"))
     if customer.status is CustomerStatus.BLOCKED:
         message = f"customer {customer.id} is blocked; finance must release it in the ERP"
-        reasons.append(_reason(order, "blocked", Decision.HOLD, message, "customer_id", customer.id, customer.status))
+        reasons.append(_reason(case, "blocked", Decision.HOLD, message, "customer_id", customer.id, "blocked"))
     if order.currency != customer.currency:
-        message = f"the order is in {order.currency}, but customer {customer.id} is billed in {customer.currency}"
-        reasons.append(
-            _reason(order, "currency_differs", Decision.REJECT, message, "currency", order.currency, customer.currency)
-        )
-    if (
-        order.payment_terms is not None
-        and customer.payment_terms is not None
-        and order.payment_terms != customer.payment_terms
-    ):
-        message = f"the order says terms {order.payment_terms}, the ERP says {customer.payment_terms}; agree on one"
-        reasons.append(
-            _reason(
-                order,
-                "terms_differ",
-                Decision.HOLD,
-                message,
-                "payment_terms",
-                order.payment_terms,
-                customer.payment_terms,
-            )
-        )
-    if (
-        order.ship_to is not None
-        and customer.ship_to
-        and not any(_same(order.ship_to, each) for each in customer.ship_to)
-    ):
         message = (
-            f"the ship-to is not one of customer {customer.id}'s {len(customer.ship_to)} known addresses; confirm it"
+            f"the order is in {order.currency}, but customer {customer.id} is billed in {customer.currency}; "
+            "order in that currency"
         )
-        known = "; ".join(each.id or _line(each) for each in customer.ship_to[:5])
-        reasons.append(
-            _reason(
-                order,
-                "ship_to_unknown",
-                Decision.HOLD,
-                message,
-                "ship_to",
-                order.ship_to.id or _line(order.ship_to),
-                known,
-            )
-        )
+        ours, theirs = order.currency, customer.currency
+        reasons.append(_reason(case, "currency_differs", Decision.REJECT, message, "currency", ours, theirs))
+    if order.payment_terms and customer.payment_terms and order.payment_terms != customer.payment_terms:
+        ours, theirs = order.payment_terms, customer.payment_terms
+        message = f"the order says terms {ours}, the ERP says {theirs}; agree on one"
+        reasons.append(_reason(case, "terms_differ", Decision.HOLD, message, "payment_terms", ours, theirs))
+    reasons += _ship_to_reasons(case, customer)
     if customer.tax_exempt and customer.exemption_expires_at is not None and customer.exemption_expires_at < now:
-        message = f"customer {customer.id}'s exemption ended on {customer.exemption_expires_at:%Y-%m-%d}; renew it or charge tax"
-        reasons.append(
-            _reason(
-                order,
-                "exemption_expired",
-                Decision.HOLD,
-                message,
-                None,
-                None,
-                f"{customer.exemption_expires_at:%Y-%m-%d}",
-            )
-        )
+        ended = f"{customer.exemption_expires_at:%Y-%m-%d}"
+        message = f"customer {customer.id}'s tax exemption ended on {ended}; renew it in the ERP or charge tax"
+        today = f"{now:%Y-%m-%d}"
+        reasons.append(_reason(case, "exemption_expired", Decision.HOLD, message, "customer_id", today, ended))
     return reasons
+
+
+def _ship_to_reasons(case: Case, customer: Customer) -> list[Reason]:
+    ship_to = case.order.ship_to
+    if ship_to is None or not customer.ship_to or any(_same(ship_to, each) for each in customer.ship_to):
+        return []
+    count = len(customer.ship_to)
+    message = (
+        f"the ship-to is not one of customer {customer.id}'s {count} known addresses; confirm it or add it in the ERP"
+    )
+    known = "; ".join(each.id or _line(each) for each in customer.ship_to[:5])
+    ours = ship_to.id or _line(ship_to)
+    return [_reason(case, "ship_to_unknown", Decision.HOLD, message, "ship_to", ours, known)]
 
 
 def _same(wanted: Address, known: Address) -> bool:
@@ -105,13 +91,12 @@ def _same(wanted: Address, known: Address) -> bool:
 
 
 def _line(address: Address) -> str:
-    return ", ".join(
-        part for part in (address.street, address.city, address.region, address.postal_code, address.country) if part
-    )
+    parts = (address.street, address.city, address.region, address.postal_code, address.country)
+    return ", ".join(part for part in parts if part)
 
 
 def _reason(
-    order: Order, code: str, decision: Decision, message: str, path: str | None, ours: str | None, theirs: str | None
+    case: Case, code: str, decision: Decision, message: str, path: str, ours: str | None, theirs: str | None
 ) -> Reason:
     return Reason(
         check="customer",
@@ -121,5 +106,5 @@ def _reason(
         path=path,
         order_value=ours,
         system_value=theirs,
-        money_at_risk=max(0, order.net_amount),
+        money_at_risk=max(0, case.net_amount),
     )

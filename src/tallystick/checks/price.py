@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from tallystick.checks.check import Batch, Judgement
+from tallystick.checks.check import Batch, Case
+from tallystick.checks.facts import Facts
+from tallystick.checks.price_ladder import PriceSheet, Tier
 from tallystick.documents.decision import Decision, Reason
 from tallystick.documents.money import to_minor
-from tallystick.documents.order import Order, OrderLine
+from tallystick.documents.order import OrderLine
 from tallystick.documents.party import Customer
-from tallystick.documents.product import Price, PriceKind
 from tallystick.settings import Policy
 
 
@@ -19,117 +19,96 @@ class PriceCheck:
     """Compares every line with the price that the system of record would charge."""
 
     name = "price"
+    role = "erp"
 
-    async def judge(self, batch: Batch) -> Judgement:
-        """Reasons for each order."""
+    async def gather(self, batch: Batch) -> PriceEvidence:
+        """The customers and all prices that may apply to their lines."""
         customers = (await batch.customers()).values
         wanted: dict[str, set[str]] = {}
-        for order in batch.orders:
-            if order.customer_id in customers:
-                wanted.setdefault(order.customer_id, set()).update(line.product_id for line in order.lines)
+        for case in batch.cases:
+            if case.order.customer_id in customers:
+                products = wanted.setdefault(case.order.customer_id, set())
+                products.update([line.product_id for line in case.order.lines])
         facts = await batch.source.prices(
             batch.policy.price, {customer: sorted(products) for customer, products in wanted.items()}, batch.today
         )
-        judged: list[tuple[Reason, ...]] = []
-        for order in batch.orders:
-            customer = customers.get(order.customer_id)
-            if customer is None:
-                judged.append(())  # the customer check says what there is to say
-                continue
-            judged.append(
-                tuple(
-                    reason
-                    for index, line in enumerate(order.lines)
-                    if (
-                        reason := judge_line(
-                            order,
-                            index,
-                            line,
-                            facts.values.get((customer.id, line.product_id), ()),
-                            customer,
-                            batch.policy,
-                        )
-                    )
-                )
-            )
-        return Judgement(judged, facts.source, facts.age_seconds)
+        return PriceEvidence(customers, facts, batch.policy)
 
 
-def applicable_price(
-    prices: Sequence[Price], *, quantity: Decimal, unit: str, currency: str, on: date, price_list: str | None
-) -> Price | None:
-    """The price that holds: contract before list, the highest quantity break reached, a lower promotion beating both."""
-    valid = [
-        each
-        for each in prices
-        if each.currency == currency
-        and each.unit == unit
-        and each.minimum_quantity <= quantity
-        and (each.valid_from is None or each.valid_from <= on)
-        and (each.valid_to is None or on <= each.valid_to)
-    ]
-    promotion = min(
-        (each for each in valid if each.kind is PriceKind.PROMOTION), key=lambda each: each.unit_price, default=None
-    )
-    standing = _highest_break([each for each in valid if each.kind is PriceKind.CONTRACT]) or _highest_break(
-        [each for each in valid if each.kind is PriceKind.LIST and each.price_list == price_list]
-        or [each for each in valid if each.kind is PriceKind.LIST and each.price_list is None]
-    )
-    if promotion and (standing is None or promotion.unit_price < standing.unit_price):
-        return promotion
-    return standing
+class PriceEvidence:
+    """The prices of a batch, with the policy's tolerance for customers that have none of their own."""
+
+    def __init__(self, customers: Mapping[str, Customer], facts: Facts[PriceSheet], policy: Policy) -> None:
+        self.source, self.age_seconds = facts.source, facts.age_seconds
+        self._customers = customers
+        self._prices = facts.values
+        self._tolerance = (Decimal(str(policy.price_tolerance)), policy.price_tolerance_amount)
+
+    def judge(self, case: Case) -> Sequence[Reason]:
+        """What speaks against the lines' prices; an unknown customer is the customer check's matter."""
+        customer = self._customers.get(case.order.customer_id)
+        return () if customer is None else judge_prices(case, customer, self._prices, self._tolerance)
+
+    def take(self, case: Case) -> None:
+        """Nothing is used up."""
 
 
-def _highest_break(prices: Sequence[Price]) -> Price | None:
-    return max(prices, key=lambda each: (each.minimum_quantity, -each.unit_price), default=None)
-
-
-def judge_line(
-    order: Order, index: int, line: OrderLine, prices: Sequence[Price], customer: Customer, policy: Policy
-) -> Reason | None:
-    """What speaks against a line's price, if anything. Differences are of the line's extension, in minor units."""
-    on = order.ordered_at.date()
-    price = applicable_price(
-        prices,
-        quantity=line.quantity,
-        unit=line.unit,
-        currency=order.currency,
-        on=on,
-        price_list=customer.price_list,
-    )
-    path = f"lines[{index}].unit_price"
-    ours = line.net_amount(order.currency, order.rounding)
-    if price is None:
-        return Reason(
-            check="price",
-            code="price.not_found",
-            message=f"line {line.line_number}: no price in {order.currency} per {line.unit} for {line.product_id} on {on}; "
-            "maintain it in the ERP or agree the order's price",
-            decision=Decision.HOLD,
-            path=path,
-            order_value=str(line.unit_price),
-            money_at_risk=ours,
+def judge_prices(case: Case, customer: Customer, prices: PriceSheet, tolerance: tuple[Decimal, int]) -> list[Reason]:
+    """What speaks against the lines' prices. `tolerance`: fraction of our extension, and an amount in minor units; the
+    larger counts. A customer's own fraction stands in place of both."""
+    order = case.order
+    customer_id, price_list, currency, on = customer.id, customer.price_list, order.currency, order.ordered_at.date()
+    reasons: list[Reason] = []
+    for index, line in enumerate(order.lines):
+        tier = prices.price(
+            customer_id, price_list, line.product_id, quantity=line.quantity, unit=line.unit, currency=currency, on=on
         )
-    if price.unit_price == line.unit_price:
-        return None
-    theirs = to_minor(price.unit_price * line.quantity * (1 - line.discount), order.currency, order.rounding)
+        if tier is None:
+            reasons.append(_not_found(case, index, line, prices.tiers(customer_id, line.product_id)))
+        elif tier.unit_price != line.unit_price:
+            reasons += _difference(case, index, line, tier, customer, tolerance)
+    return reasons
+
+
+def _difference(
+    case: Case, index: int, line: OrderLine, tier: Tier, customer: Customer, tolerance: tuple[Decimal, int]
+) -> list[Reason]:
+    order = case.order
+    ours = case.extensions[index]
+    theirs = to_minor(tier.unit_price * line.quantity * (1 - line.discount), order.currency, order.rounding)
     difference = abs(ours - theirs)
-    fraction = (
-        customer.price_tolerance if customer.price_tolerance is not None else Decimal(str(policy.price_tolerance))
+    fraction, amount = tolerance if customer.price_tolerance is None else (customer.price_tolerance, 0)
+    if (fraction or amount) and difference <= max(amount, int(abs(theirs) * fraction)):
+        return []
+    above = line.unit_price > tier.unit_price
+    return [
+        Reason(
+            check="price",
+            code=f"price.{'above' if above else 'below'}_{tier.kind}",
+            message=f"line {line.line_number}: {line.product_id} is ordered at {line.unit_price}, the {tier.kind} price is "
+            f"{tier.unit_price}; correct the line, update the price in the ERP, or override",
+            decision=Decision.HOLD,
+            path=f"lines[{index}].unit_price",
+            order_value=str(line.unit_price),
+            system_value=str(tier.unit_price),
+            money_at_risk=difference,
+        )
+    ]
+
+
+def _not_found(case: Case, index: int, line: OrderLine, others: Sequence[Tier]) -> Reason:
+    order = case.order
+    there = "; ".join(
+        sorted({f"{each.unit_price} {each.currency} per {each.unit} ({each.kind})" for each in others})[:5]
     )
-    if difference <= max(policy.price_tolerance_amount, int(abs(theirs) * fraction)) and (
-        fraction > 0 or policy.price_tolerance_amount > 0
-    ):
-        return None
-    above = line.unit_price > price.unit_price
     return Reason(
         check="price",
-        code=f"price.{'above' if above else 'below'}_{price.kind.value}",
-        message=f"line {line.line_number}: {line.product_id} is ordered at {line.unit_price}, the {price.kind.value} price is "
-        f"{price.unit_price}; correct the line, update the price in the ERP, or override",
+        code="price.not_found",
+        message=f"line {line.line_number}: no price in {order.currency} per {line.unit} for {line.quantity} of "
+        f"{line.product_id} on {order.ordered_at:%Y-%m-%d}; maintain it in the ERP or agree the order's price",
         decision=Decision.HOLD,
-        path=path,
-        order_value=str(line.unit_price),
-        system_value=str(price.unit_price),
-        money_at_risk=difference,
+        path=f"lines[{index}].unit_price",
+        order_value=f"{line.unit_price} {order.currency} per {line.unit}",
+        system_value=there or None,
+        money_at_risk=case.extensions[index],
     )

@@ -2,40 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from tallystick.checks.replica import lock_replica, write_credit, write_customers, write_products, write_stock
 from tallystick.documents.party import CreditPosition, Customer
 from tallystick.documents.product import Price, Product, StockLevel
 from tallystick.store.pool import Connection, Pool
-from tallystick.systems.ports import Change, Erp
+from tallystick.systems.failure import Transient
+from tallystick.systems.ports import Change, Changes, Erp
+
+Hold = tuple[str, bool]
+"""A customer, and whether the ERP placed (True) or released (False) the credit hold."""
+Announce = Callable[[Connection, Sequence[Hold]], Awaitable[None]]
 
 
-async def refresh_replicas(pool: Pool, system: str, erp: Erp) -> tuple[int, list[tuple[str, bool]]]:
-    """Read the feed to its end and apply it; returns how many changes, and customers whose credit hold was (placed, released).
+async def refresh_replicas(
+    pool: Pool, system: str, erp: Erp, announce: Announce | None = None
+) -> tuple[int, list[Hold]]:
+    """Read the feed to its end and apply it; returns how many changes, and the credit holds placed or released.
 
+    `announce` is called in the very transaction that applies a page with such holds, so that none is told twice or never.
     One process at a time refreshes a system; another returns at once with nothing. Raises the system's Failure.
     """
-    applied, holds = 0, []
+    applied, holds = 0, list[Hold]()
     async with pool.acquire() as connection:
-        if not await connection.fetchval("select pg_try_advisory_lock(hashtextextended($1, 0))", f"replica:{system}"):
+        row = await connection.fetchrow(
+            """
+            select pg_try_advisory_lock(hashtextextended($1, 0)), (select cursor from replica_feeds where system = $2)
+            """,
+            f"replica:{system}",
+            system,
+        )
+        if row is None or not row[0]:
             return 0, []
+        cursor: str | None = row[1]
         try:
-            cursor = await connection.fetchval("select cursor from replica_feeds where system = $1", system)
-            more = True
-            while more:
+            while True:
                 page = await erp.read_changes(cursor)
-                async with connection.transaction():
-                    holds += await apply_changes(connection, system, page.changes)
-                    await _move_cursor(connection, system, page.cursor, complete=not page.more)
+                if page.more and page.cursor == cursor:
+                    raise Transient(f"its change feed says there is more, but stays at {cursor!r}", system=system)
+                holds += await _apply_page(connection, system, page, announce)
                 applied += len(page.changes)
-                cursor, more = page.cursor, page.more
+                cursor = page.cursor
+                if not page.more:
+                    return applied, holds
         finally:
             await connection.execute("select pg_advisory_unlock(hashtextextended($1, 0))", f"replica:{system}")
-    return applied, holds
 
 
-async def _move_cursor(connection: Connection, system: str, cursor: str, *, complete: bool) -> None:
+async def _apply_page(connection: Connection, system: str, page: Changes, announce: Announce | None) -> list[Hold]:
+    if not page.changes:
+        await _move_cursor(connection, system, page)
+        return []
+    async with connection.transaction():
+        await lock_replica(connection, system)
+        holds = await apply_changes(connection, system, page.changes)
+        await _move_cursor(connection, system, page)
+        if holds and announce is not None:
+            await announce(connection, holds)
+    return holds
+
+
+async def _move_cursor(connection: Connection, system: str, page: Changes) -> None:
     await connection.execute(
         """
         insert into replica_feeds (system, cursor, complete) values ($1, $2, $3)
@@ -43,96 +71,96 @@ async def _move_cursor(connection: Connection, system: str, cursor: str, *, comp
             refreshed_at = case when $3 then now() else replica_feeds.refreshed_at end
         """,
         system,
-        cursor,
-        complete,
+        page.cursor,
+        not page.more,
     )
 
 
-async def apply_changes(connection: Connection, system: str, changes: Sequence[Change]) -> list[tuple[str, bool]]:
-    """Apply one page, the last change of a key winning; returns the credit holds that changed as (customer, on hold)."""
-    latest = {(change.kind, change.key): change for change in changes}
-    by_kind: dict[str, list[Change]] = {}
-    for change in latest.values():
-        by_kind.setdefault(change.kind, []).append(change)
-    for kind, table in (("customer", "replica_customers"), ("product", "replica_products")):
-        await _replace_bodies(connection, table, system, by_kind.get(kind, ()))
-    await _replace_prices(connection, system, by_kind.get("price", ()))
-    await _replace_stock(connection, system, [each.value for each in by_kind.get("stock", ())])
-    return await _replace_credit(connection, system, [each.value for each in by_kind.get("credit", ())])
-
-
-async def _replace_bodies(connection: Connection, table: str, system: str, changes: Sequence[Change]) -> None:
-    kept = [each for each in changes if isinstance(each.value, Customer | Product)]
-    await connection.execute(
-        f"""
-        insert into {table} (system, id, body) select $1, * from unnest($2::text[], $3::jsonb[])
-        on conflict (system, id) do update set body = excluded.body, refreshed_at = now()
-        """,
-        system,
-        [each.key for each in kept],
-        [each.value.model_dump(mode="json") for each in kept if each.value],
+async def apply_changes(connection: Connection, system: str, changes: Sequence[Change]) -> list[Hold]:
+    """Apply one page, the last change of a key winning; returns the credit holds that changed. Call it in a transaction
+    that holds `lock_replica`."""
+    by_kind: dict[str, dict[str, Change]] = {}
+    for change in changes:
+        by_kind.setdefault(change.kind, {})[change.key] = change
+    customers, products = by_kind.get("customer", {}), by_kind.get("product", {})
+    await write_customers(
+        connection, system, {k: each.value for k, each in customers.items() if isinstance(each.value, Customer)}
     )
-    removed = [each.key for each in changes if each.value is None]
-    await connection.execute(f"delete from {table} where system = $1 and id = any($2::text[])", system, removed)
+    await write_products(
+        connection, system, {k: each.value for k, each in products.items() if isinstance(each.value, Product)}
+    )
+    await _remove_masters(connection, "replica_customers", "id", system, _removed(customers))
+    await _remove_masters(connection, "replica_products", "id", system, _removed(products))
+    await _replace_prices(connection, system, by_kind.get("price", {}))
+    credit = by_kind.get("credit", {})
+    await write_credit(connection, system, [e.value for e in credit.values() if isinstance(e.value, CreditPosition)])
+    await _remove(connection, "replica_credit", "customer_id", system, _removed(credit))
+    stock = by_kind.get("stock", {})
+    levels = {key: each.value for key, each in stock.items() if isinstance(each.value, StockLevel)}
+    await write_stock(connection, system, list(levels.values()), list(levels))
+    await _remove(connection, "replica_stock", "key", system, _removed(stock))
+    return await _changed_holds(connection, system, list(credit))
 
 
-async def _replace_prices(connection: Connection, system: str, changes: Sequence[Change]) -> None:
-    kept = [(each.key, each.value) for each in changes if isinstance(each.value, Price)]
-    await connection.execute("delete from replica_prices where system = $1 and key = any($2::text[])",
-                             system, [each.key for each in changes])  # fmt: skip
+def _removed(changes: Mapping[str, Change]) -> list[str]:
+    return [key for key, change in changes.items() if change.value is None]
+
+
+async def _remove(connection: Connection, table: str, column: str, system: str, keys: Sequence[str]) -> None:
+    if keys:
+        await connection.execute(f"delete from {table} where system = $1 and {column} = any($2::text[])", system, keys)
+
+
+async def _remove_masters(connection: Connection, table: str, column: str, system: str, keys: Sequence[str]) -> None:
+    if keys:
+        await _remove(connection, table, column, system, keys)
+        await _count_change(connection, system)
+
+
+async def _count_change(connection: Connection, system: str) -> None:
+    await connection.execute("update replica_feeds set masters = masters + 1 where system = $1", system)
+
+
+async def _replace_prices(connection: Connection, system: str, changes: Mapping[str, Change]) -> None:
+    if not changes:
+        return
+    await _remove(connection, "replica_prices", "key", system, list(changes))
+    kept = {key: each.value for key, each in changes.items() if isinstance(each.value, Price)}
+    prices = list(kept.values())
     await connection.execute(
         """
-        insert into replica_prices (system, product_id, key, customer_id, price_list, body)
-        select $1, * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[])
+        insert into replica_prices (system, key, product_id, customer_id, kind, price_list, currency, unit, unit_price,
+                                    minimum_quantity, valid_from, valid_to)
+        select $1, * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                                 $9::numeric[], $10::numeric[], $11::date[], $12::date[])
         """,
         system,
-        [price.product_id for _, price in kept],
-        [key for key, _ in kept],
-        [price.customer_id for _, price in kept],
-        [price.price_list for _, price in kept],
-        [price.model_dump(mode="json") for _, price in kept],
+        list(kept),
+        [price.product_id for price in prices],
+        [price.customer_id for price in prices],
+        [price.kind.value for price in prices],
+        [price.price_list for price in prices],
+        [price.currency for price in prices],
+        [price.unit for price in prices],
+        [price.unit_price for price in prices],
+        [price.minimum_quantity for price in prices],
+        [price.valid_from for price in prices],
+        [price.valid_to for price in prices],
     )
+    await _count_change(connection, system)
 
 
-async def _replace_stock(connection: Connection, system: str, values: Sequence[Any]) -> None:
-    levels = [each for each in values if isinstance(each, StockLevel)]
-    await connection.execute(
-        """
-        insert into replica_stock (system, product_id, warehouse, available)
-        select $1, * from unnest($2::text[], $3::text[], $4::numeric[])
-        on conflict (system, product_id, warehouse) do update set available = excluded.available, refreshed_at = now()
-        """,
-        system,
-        [each.product_id for each in levels],
-        [each.warehouse for each in levels],
-        [each.available for each in levels],
-    )
-
-
-async def _replace_credit(connection: Connection, system: str, values: Sequence[Any]) -> list[tuple[str, bool]]:
-    positions = [each for each in values if isinstance(each, CreditPosition)]
+async def _changed_holds(connection: Connection, system: str, customer_ids: Sequence[str]) -> list[Hold]:
+    """Holds that the channels have not been told of; from now on they count as told."""
+    if not customer_ids:
+        return []
     rows = await connection.fetch(
         """
-        with told as (
-            select * from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bool[])
-                as t (customer_id, currency, limit_amount, open_orders, open_invoices, on_hold)
-        ), before as (
-            select r.customer_id, r.on_hold from replica_credit r join told using (customer_id) where r.system = $1
-        ), written as (
-            insert into replica_credit (system, customer_id, currency, limit_amount, open_orders, open_invoices, on_hold)
-            select $1, * from told
-            on conflict (system, customer_id) do update set currency = excluded.currency, limit_amount = excluded.limit_amount,
-                open_orders = excluded.open_orders, open_invoices = excluded.open_invoices, on_hold = excluded.on_hold,
-                refreshed_at = now()
-        )
-        select customer_id, told.on_hold from told join before using (customer_id) where told.on_hold <> before.on_hold
+        update replica_credit set announced_hold = on_hold
+        where system = $1 and customer_id = any($2::text[]) and announced_hold <> on_hold
+        returning customer_id, on_hold
         """,
         system,
-        [each.customer_id for each in positions],
-        [each.currency for each in positions],
-        [each.limit for each in positions],
-        [each.open_orders for each in positions],
-        [each.open_invoices for each in positions],
-        [each.on_hold for each in positions],
+        customer_ids,
     )
-    return [(row["customer_id"], row["on_hold"]) for row in rows]
+    return sorted((row["customer_id"], row["on_hold"]) for row in rows)

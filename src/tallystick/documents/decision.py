@@ -55,6 +55,8 @@ class CheckResult(Document):
     duration_ms: float = 0.0
     tax_amount: int | None = None
     """Only the tax check: the tax service's amount in minor units."""
+    warehouse: str | None = None
+    """Only the inventory check: where lines that name no warehouse are promised."""
 
 
 def gravest(results: tuple[CheckResult, ...] | list[CheckResult]) -> Decision:
