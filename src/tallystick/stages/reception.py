@@ -16,6 +16,7 @@ from tallystick.documents.event import Event, EventType
 from tallystick.documents.payment import Payment
 from tallystick.documents.returns import Return
 from tallystick.documents.shipment import Shipment
+from tallystick.documents.transaction import Transaction
 from tallystick.documents.values import Document
 from tallystick.mailbox.inbox import Entry, accept_entries, find_entries
 from tallystick.stages.flow import FULFILMENT, RETURNS, SETTLEMENT, Flow
@@ -31,18 +32,21 @@ class _Kind:
     message: str
     field: str
     document: type[Document]
+    roles: tuple[str, ...]
+    """The roles in the transaction's entity that may send it."""
 
 
 _KINDS = {
-    EventType.SHIPMENT_DISPATCHED: _Kind(FULFILMENT, "record_shipment", "shipment", Shipment),
-    EventType.PAYMENT_RECEIVED: _Kind(SETTLEMENT, "record_payment", "payment", Payment),
-    EventType.RETURN_RECEIVED: _Kind(RETURNS, "credit_return", "return", Return),
+    EventType.SHIPMENT_DISPATCHED: _Kind(FULFILMENT, "record_shipment", "shipment", Shipment, ("wms", "erp")),
+    EventType.PAYMENT_RECEIVED: _Kind(SETTLEMENT, "record_payment", "payment", Payment, ("payments", "erp")),
+    EventType.RETURN_RECEIVED: _Kind(RETURNS, "credit_return", "return", Return, ("wms", "erp")),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class EventAnswer:
-    """202 taken, 200 taken before, 409 the same id with other content, 404 no such transaction, 422 not understood."""
+    """202 taken, 200 taken before, 409 the same id with other content, 404 no such transaction, 403 not from this sender,
+    422 not understood."""
 
     status: int
     code: str
@@ -75,9 +79,11 @@ async def receive_events(flow: Flow, system: str, events: Sequence[Event]) -> li
                 answers[index] = _repetition(event, digest, earlier)
             elif (problem := _problem(event)) is not None:
                 answers[index] = problem
-            elif transaction is None:
+            elif transaction is None or not _concerned(flow, transaction, system):
                 detail = f"subject {event.subject!r}: no transaction of that id or reference; check the subject and send it again"
                 answers[index] = EventAnswer(404, "event.unknown_transaction", detail)
+            elif (wrong := _wrong_sender(flow, transaction, system, event)) is not None:
+                answers[index] = wrong
             else:
                 kind = _KINDS[EventType(event.type)]
                 entity = flow.settings.entities[transaction.entity]
@@ -101,6 +107,22 @@ async def receive_events(flow: Flow, system: str, events: Sequence[Event]) -> li
         if key not in new:  # another process took it at this very moment
             answers[index] = EventAnswer(200, "event.repeated", "taken before", entry.transaction_id)
     return [answers[index] for index in range(len(events))]
+
+
+def _concerned(flow: Flow, transaction: Transaction, system: str) -> bool:
+    """Whether the transaction's entity uses the system at all; to any other it is as if there were no such transaction."""
+    entity = flow.entity(transaction.entity)
+    return entity is not None and system in entity.systems()
+
+
+def _wrong_sender(flow: Flow, transaction: Transaction, system: str, event: Event) -> EventAnswer | None:
+    """A warehouse does not say that money came in."""
+    roles = _KINDS[EventType(event.type)].roles
+    entity = flow.settings.entities[transaction.entity]
+    if system in {getattr(entity, role) for role in roles}:
+        return None
+    detail = f"type {event.type!r} is taken from the {' or the '.join(roles)} of the transaction's entity, which {system} is not"
+    return EventAnswer(403, "event.wrong_sender", detail, transaction.id)
 
 
 def _subject(event: Event) -> UUID | None:

@@ -6,17 +6,24 @@ import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
 
 from tallystick.api.app import create_app
+from tallystick.checks.refresh import apply_changes
+from tallystick.checks.replica import lock_replica
 from tallystick.control.access import PERMISSIONS
 from tallystick.control.keys import create_key
+from tallystick.documents.party import CreditPosition, Customer
+from tallystick.documents.product import Price, Product, StockLevel
 from tallystick.settings import Settings, parse_settings
 from tallystick.stages.flow import Flow
 from tallystick.store.pool import Pool, open_pool
+from tallystick.systems.ports import Change
 
 EVENT_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _numbers = itertools.count(1)
@@ -45,32 +52,24 @@ def settings(**server: Any) -> Settings:
 
 async def seed_replicas(pool: Pool, system: str) -> None:
     """Customer C-1 with credit of 10,000.00, products P-1 and P-2 at 10.00 with 1,000 in stock each."""
-    await pool.execute("insert into replica_feeds (system, complete) values ($1, true)", system)
-    customer = {"id": "C-1", "name": "Best Bolts", "currency": "USD"}
-    await pool.execute("insert into replica_customers (system, id, body) values ($1, 'C-1', $2)", system, customer)
-    await pool.execute(
-        "insert into replica_credit (system, customer_id, currency, limit_amount) values ($1, 'C-1', 'USD', 1000000)",
-        system,
-    )
+    now = datetime.now(UTC)
+    credit = CreditPosition(customer_id="C-1", currency="USD", limit=1_000_000)
+    changes = [
+        Change("customer", "C-1", Customer(id="C-1", name="Best Bolts"), now),
+        Change("credit", "C-1", credit, now),
+    ]
     for product in ("P-1", "P-2"):
-        price = {"product_id": product, "kind": "list", "currency": "USD", "unit_price": "10.00"}
-        await pool.execute(
-            "insert into replica_products (system, id, body) values ($1, $2, $3)",
-            system,
-            product,
-            {"id": product, "name": product},
-        )
-        await pool.execute(
-            "insert into replica_prices (system, product_id, key, body) values ($1, $2, 'list', $3)",
-            system,
-            product,
-            price,
-        )
-        await pool.execute(
-            "insert into replica_stock (system, product_id, warehouse, available) values ($1, $2, 'MAIN', 1000)",
-            system,
-            product,
-        )
+        price = Price(product_id=product, currency="USD", unit_price=Decimal("10.00"))
+        stock = StockLevel(product_id=product, warehouse="MAIN", available=Decimal(1000))
+        changes += [
+            Change("product", product, Product(id=product, name=product), now),
+            Change("price", f"{product}-list", price, now),
+            Change("stock", f"{product}/MAIN", stock, now),
+        ]
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("insert into replica_feeds (system, complete) values ($1, true)", system)
+        await lock_replica(connection, system)
+        await apply_changes(connection, system, changes)
 
 
 def order(**changes: Any) -> dict[str, Any]:
