@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from tallystick.checks.price_ladder import Tier
-from tallystick.store.pool import Connection, Pool
+from tallystick.store.pool import Connection, Pool, encode_json
 
 Pair = tuple[str, str]
 """(customer, product)."""
@@ -39,13 +39,14 @@ async def write_price_answers(connection: Connection, system: str, answers: Mapp
     await connection.execute(
         """
         insert into replica_price_answers (system, customer_id, product_id, prices)
-        select $1, * from unnest($2::text[], $3::text[], $4::jsonb[])
+        select $1, t.customer_id, t.product_id, t.prices::jsonb
+        from unnest($2::text[], $3::text[], $4::text[]) as t (customer_id, product_id, prices)
         on conflict (system, customer_id, product_id) do update set prices = excluded.prices, refreshed_at = now()
         """,
         system,
         [customer for customer, _ in answers],
         [product for _, product in answers],
-        [[each._asdict() for each in tiers] for tiers in answers.values()],
+        [encode_json([each._asdict() for each in tiers]) for tiers in answers.values()],
     )
 
 

@@ -17,7 +17,7 @@ from tallystick.checks.inventory import demand
 from tallystick.documents.decision import CheckResult
 from tallystick.documents.order import Order
 from tallystick.settings import Policy
-from tallystick.store.pool import Connection
+from tallystick.store.pool import Connection, encode_json
 
 _KEYS = "unnest($1::text[], $2::text[], $3::text[], $4::text[]) as k (system, entity, channel, order_number)"
 
@@ -73,12 +73,14 @@ async def promise(connection: Connection, promises: Sequence[Promise]) -> None:
     await connection.execute(
         """
         insert into promises (system, entity, channel, order_number, customer_id, amount, stock)
-        select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::jsonb[])
+        select t.system, t.entity, t.channel, t.order_number, t.customer_id, t.amount, t.stock::jsonb
+        from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[])
+            as t (system, entity, channel, order_number, customer_id, amount, stock)
         """,
         *_keys(promises),
         [each.customer_id for each in promises],
         [each.amount for each in promises],
-        [each.stock for each in promises],
+        [encode_json(each.stock) for each in promises],
     )
     for each in promises:
         sums.add(each.system, each.customer_id, each.amount, each.stock, 1)
