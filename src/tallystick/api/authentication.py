@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
 from tallystick.api.context import context_of
+from tallystick.api.limits import BATCH_PATH, check_values
 from tallystick.api.problems import Problem
 from tallystick.control.access import ALL_PERMISSIONS, Principal, may
 
@@ -81,6 +82,8 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             request.state.principal = await admit(request, permission)
+            if request.url.path != BATCH_PATH:
+                check_values(await request.body())
             return await handle(request)
 
         return guarded

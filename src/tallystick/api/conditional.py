@@ -9,7 +9,7 @@ from fastapi import Depends, Header
 
 from tallystick.api.problems import Problem
 
-_ETAG = re.compile(r'^(?:W/)?"(\d{1,9})"$')
+_ETAG = re.compile(r'^(?:W/)?"([0-9]{1,9})"$')
 
 
 def _version(if_match: Annotated[str | None, Header(description='The ETag you read, such as "3"')] = None) -> int:
@@ -19,7 +19,7 @@ def _version(if_match: Annotated[str | None, Header(description='The ETag you re
         )
     found = _ETAG.match(if_match.strip())
     if not found:
-        raise Problem(422, "if_match.invalid", f"If-Match: {if_match[:40]!r} is not an ETag of ours")
+        raise Problem(400, "if_match.invalid", f"If-Match: {if_match[:40]!r} is not an ETag of ours")
     return int(found.group(1))
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from tallystick.api.answers import json_response
 from tallystick.api.context import InContext
+from tallystick.api.limits import check_values
 from tallystick.api.plain_data import check_plain
 from tallystick.api.problems import Problem, invalid_body
 from tallystick.documents.event import Event
@@ -33,6 +34,7 @@ def parse_events(content_type: str, headers: Any, body: bytes) -> list[Event]:
 
     Raises problems that name the field.
     """
+    check_values(body)
     try:
         events = _read_events(content_type.partition(";")[0].strip().lower(), headers, body)
         for event in events:

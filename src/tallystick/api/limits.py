@@ -13,6 +13,9 @@ from tallystick.api.problems import Problem
 _BURST_SECONDS = 2.0
 _PRINCIPALS = 10_000
 BATCH_PATH = "/v1/orders:batch"
+# Twice what the largest order can have. A body of a few MB can else hold millions of wrong values, and telling what is
+# wrong with each takes many seconds.
+_MOST_VALUES = 60_000
 
 
 class Bounds:
@@ -111,6 +114,14 @@ def _too_large(maximum: int) -> Problem:
         f"the body is larger than {maximum} bytes; send less at once, or an NDJSON batch",
         headers={"Connection": "close"},
     )
+
+
+def check_values(body: bytes) -> None:
+    """Refuse a JSON body with absurdly many values, before it is parsed. Raises a 413 problem."""
+    values = body.count(b",")
+    if values > _MOST_VALUES:
+        detail = f"the body has about {values} values, the most is {_MOST_VALUES}; an order has up to 2,000 lines: send several"
+        raise Problem(413, "body.too_many_values", detail)
 
 
 class RateLimiter:

@@ -15,6 +15,7 @@ from tallystick.api.answers import json_response
 from tallystick.api.authentication import admit, allowed, guarded_router
 from tallystick.api.conditional import ExpectedVersion
 from tallystick.api.context import InContext, context_of
+from tallystick.api.limits import check_values
 from tallystick.api.problems import Problem, invalid_body
 from tallystick.api.transactions import visible
 from tallystick.control.access import Principal, may
@@ -32,7 +33,8 @@ CREATE = "orders.create"
 
 
 def parse_order(body: bytes) -> Order:
-    """An order from JSON. Raises a 400 or 422 problem that names the field."""
+    """An order from JSON. Raises a 400, 413 or 422 problem that names the field."""
+    check_values(body)
     try:
         return _ORDER.validate_json(body)
     except ValidationError as error:

@@ -22,6 +22,9 @@ from tallystick.store.identifiers import new_id
 _log = structlog.get_logger("tallystick.api")
 MEDIA_TYPE = "application/problem+json"
 _LONGEST_VALUE = 80
+_LONGEST_TEXT = 500
+_MOST_ERRORS = 20
+_MOST_TOLD = 10_000
 
 
 class Problem(Exception):
@@ -66,24 +69,27 @@ class Problem(Exception):
         )
 
 
+def printable(text: str) -> str:
+    """The text, shortened, with what would move a terminal or break a log replaced."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[:_LONGEST_TEXT])
+
+
 def _shortened(value: Any) -> str | None:
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list | tuple | bytes):
         return None
     text = value if isinstance(value, str) else repr(value)
-    text = "".join(character if character.isprintable() else "�" for character in text[:_LONGEST_VALUE])
-    return text
+    return printable(text[:_LONGEST_VALUE])
 
 
-def field_errors(error: ValidationError | RequestValidationError, prefix: str = "") -> list[dict[str, Any]]:
+def field_errors(errors: Sequence[Any], prefix: str = "") -> list[dict[str, Any]]:
     """Each wrong field with its JSON pointer (RFC 6901), what is wrong, and the value, shortened; at most twenty."""
-    errors = error.errors() if isinstance(error, RequestValidationError) else error.errors(include_url=False)
     found = []
-    for each in errors[:20]:
-        location = [str(part) for part in each["loc"]]
-        if isinstance(error, RequestValidationError) and location[:1] == ["body"]:
-            location = location[1:]
-        message = str(each["msg"]).removeprefix("Value error, ")
-        entry = {"pointer": prefix + "".join(f"/{part}" for part in location), "message": message}
+    for each in errors[:_MOST_ERRORS]:
+        pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in each["loc"])
+        entry = {
+            "pointer": prefix + printable(pointer),
+            "message": printable(str(each["msg"]).removeprefix("Value error, ")),
+        }
         value = _shortened(each.get("input"))
         if value is not None:
             entry["value"] = value
@@ -93,13 +99,28 @@ def field_errors(error: ValidationError | RequestValidationError, prefix: str = 
 
 def invalid_body(error: ValidationError) -> Problem:
     """A body that is not JSON (400) or not the wanted document (422)."""
-    errors = field_errors(error)
-    if error.errors(include_url=False)[0]["type"] == "json_invalid":
-        return Problem(400, "body.malformed_json", f"the body is not valid JSON: {errors[0]['message']}")
+    if error.error_count() > _MOST_TOLD:
+        detail = f"{error.error_count()} values are wrong; compare it with the document's schema at /v1/schemas"
+        return Problem(422, "body.invalid", detail)
+    wrong = error.errors(include_url=False, include_context=False)
+    errors = field_errors(wrong)
     first = errors[0]
+    if wrong[0]["type"] == "json_invalid":
+        return Problem(400, "body.malformed_json", f"the body is not valid JSON: {first['message']}")
     where = first["pointer"] or "the document"
-    more = f" and {error.error_count() - 1} more" if error.error_count() > 1 else ""
+    more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
     return Problem(422, "body.invalid", f"{where}: {first['message']}{more}", errors=errors)
+
+
+def _invalid_request(error: RequestValidationError) -> Problem:
+    """A path, query, header or body that is not what the route takes. Pointers into the body start at its root."""
+    wrong = error.errors()
+    if wrong[0]["type"] == "json_invalid":
+        return Problem(400, "body.malformed_json", f"the body is not valid JSON: {wrong[0]['ctx']['error']}")
+    placed = [{**each, "loc": each["loc"][1:] if each["loc"][:1] == ("body",) else each["loc"]} for each in wrong]
+    errors = field_errors(placed)
+    first = errors[0]
+    return Problem(422, "request.invalid", f"{first['pointer'] or 'the body'}: {first['message']}", errors=errors)
 
 
 # What asyncpg and the network raise while the database is away, restarting, full, or undoing one of two that collided.
@@ -147,6 +168,8 @@ def as_problem(error: Exception) -> Problem:
             return _invalid_request(error)
         case ValidationError():
             return invalid_body(error)
+        case HTTPException(status_code=400):  # FastAPI's word for a body that its JSON parser gave up on
+            return Problem(400, "body.malformed_json", "the body is not valid JSON, or nested too deep")
         case HTTPException():
             return Problem(error.status_code, f"http.{error.status_code}", str(error.detail), headers=error.headers)
         case NotFound():
@@ -179,11 +202,3 @@ def as_problem(error: Exception) -> Problem:
                 f"something failed on our side; try again with the same Idempotency-Key, or tell the operator {reference}",
                 extra={"reference": reference},
             )
-
-
-def _invalid_request(error: RequestValidationError) -> Problem:
-    errors = field_errors(error)
-    first = errors[0]
-    if any(each["type"] == "json_invalid" for each in error.errors()):
-        return Problem(400, "body.malformed_json", f"the body is not valid JSON: {first['message']}")
-    return Problem(422, "request.invalid", f"{first['pointer'] or 'the body'}: {first['message']}", errors=errors)
