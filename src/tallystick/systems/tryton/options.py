@@ -1,0 +1,28 @@
+"""Settings of a Tryton connection: where it is, who signs in, and which of its records the connector uses."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+
+from tallystick.systems.options import HttpOptions
+
+
+class TrytonOptions(HttpOptions):
+    """The connection and the names of the masters in Tryton that orders need beside customers and products."""
+
+    database: str = Field(min_length=1, pattern=r"^[\w.-]+$")
+    user: str = Field(min_length=1)
+    """Login of the integration user; its company is the one that sells."""
+    password: SecretStr
+    """Its password; in the file write {env = "NAME"}."""
+    read_timeout: float = Field(default=60.0, gt=0, le=600)
+    deadline: float = Field(default=120.0, gt=0, le=3_600)
+    batch_size: int = Field(default=50, ge=1, le=1_000)
+    warehouse: str = "MAIN"
+    """Our name of Tryton's warehouse."""
+    tax_account: str = "2.2.3"
+    """Code of the account that takes the sales tax which the tax service computed."""
+    payment_journal: str = "Bank"
+    """Name of the statement journal in which received payments are booked."""
+    price_digits: int = Field(default=6, ge=2, le=12)
+    """Decimals of unit prices in Tryton (`price_decimal` in its configuration)."""
