@@ -36,6 +36,15 @@ class Promise:
     """(product, warehouse, quantity)."""
     asked_at: datetime | None = None
     """When the ERP was asked to take the order: what its replica has learnt since then includes it already."""
+    within_credit: bool = False
+    """The credit check found on the replica that it fits: it is not made if by now it doesn't."""
+    within_stock: bool = False
+    """The same of the inventory check."""
+
+
+class PromiseRaceError(Exception):
+    """Orders that fitted when they were checked do not fit any more: others, checked at the same moment, were promised first.
+    The transaction is to be undone and the orders are to be checked again."""
 
 
 def promise_of(
@@ -60,11 +69,22 @@ def promise_of(
         amount=order.net_amount + (tax or 0),
         stock=tuple([(product, warehouse, quantity) for (product, warehouse), quantity in wanted.items()]),
         asked_at=asked_at,
+        within_credit=_passed(results, "credit") and order.net_amount > 0,
+        within_stock=_passed(results, "inventory") and policy.backorders != "allow",
     )
 
 
+def _passed(results: Sequence[CheckResult], check: str) -> bool:
+    """Whether this check let the order pass by the replica's figures, with nothing overridden."""
+    return any(each.check == check and each.source == "replica" and not each.reasons for each in results)
+
+
 async def promise(connection: Connection, promises: Sequence[Promise]) -> None:
-    """Count promises, inside the transaction that accepts the orders. An order promised before is promised anew."""
+    """Count promises, inside the transaction that accepts the orders. An order promised before is promised anew.
+
+    Raises PromiseRaceError where orders promised since the checks leave too little credit or stock. Checks read without
+    locks and promises lock the sums: so two orders that fit one by one but not together are never both accepted.
+    """
     if not promises:
         return
     sums = _Sums()
@@ -85,6 +105,7 @@ async def promise(connection: Connection, promises: Sequence[Promise]) -> None:
     for each in promises:
         sums.add(each.system, each.customer_id, each.amount, each.stock, 1)
     await _move(connection, sums)
+    await _refuse_overdrawn(connection, promises)
 
 
 async def release(connection: Connection, promises: Sequence[Promise]) -> None:
@@ -242,3 +263,31 @@ async def _carry_over(connection: Connection, sums: _Sums) -> None:
             """,
             *stock,
         )
+
+
+async def _refuse_overdrawn(connection: Connection, promises: Sequence[Promise]) -> None:
+    """A statement of its own after the sums are locked: it sees what the transactions that we waited for have written."""
+    customers = {(each.system, each.customer_id) for each in promises if each.within_credit}
+    stock = {(each.system, *key[:2]) for each in promises if each.within_stock for key in each.stock}
+    if customers and await connection.fetchval(
+        """
+        select exists (
+            select from unnest($1::text[], $2::text[]) as k (system, customer_id)
+            join replica_credit r on r.system = k.system and r.customer_id = k.customer_id
+            join promised_credit p on p.system = k.system and p.customer_id = k.customer_id
+            where r.open_orders + r.open_invoices + p.amount > r.limit_amount)
+        """,
+        *_columns(list(customers), 2),
+    ):
+        raise PromiseRaceError
+    if stock and await connection.fetchval(
+        """
+        select exists (
+            select from unnest($1::text[], $2::text[], $3::text[]) as k (system, product_id, warehouse)
+            join replica_stock r on r.system = k.system and r.product_id = k.product_id and r.warehouse = k.warehouse
+            join promised_stock p on p.system = k.system and p.product_id = k.product_id and p.warehouse = k.warehouse
+            where p.quantity > r.available)
+        """,
+        *_columns(list(stock), 3),
+    ):
+        raise PromiseRaceError

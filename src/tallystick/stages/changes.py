@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from tallystick.checks.promises import PromiseRaceError
 from tallystick.control.audit import AuditEntry, write_audit
 from tallystick.control.exceptions import resolve_exceptions
 from tallystick.control.lineage import LineageFact
@@ -70,7 +71,7 @@ async def change_order(
             if held
             else _committed_change(flow, dossier, order, body, results, revision, principal)
         )
-        await record_outcomes(connection, flow.carrier, [outcome])
+        await record_decided(flow, connection, outcome)
         await _audit(connection, dossier.transaction, principal, "order.change", {"revision": revision})
     return answer | {"revision": revision}
 
@@ -105,6 +106,16 @@ async def redecide(
         documents = (DocumentRecord(transaction.id, "order", order.order_number, order.channel, body, revision),)
     news = flow.news(transaction, EventType.ORDER_RELEASED, {"by": principal}) if accepted else ()
     return replace(outcome, change=change, documents=documents, messages=news + outcome.messages)
+
+
+async def record_decided(flow: Flow, connection: Connection, outcome: Outcome) -> None:
+    """Write what follows from a decision. Raises NotPossible where other orders were promised the stock or credit since."""
+    try:
+        await record_outcomes(connection, flow.carrier, [outcome])
+    except PromiseRaceError as race:
+        raise NotPossible(
+            "order.overtaken", "other orders took its stock or credit while it was being checked; try again"
+        ) from race
 
 
 def _committed_change(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from tallystick.checks.promises import promise_of
 from tallystick.documents.event import EventType
@@ -38,12 +39,15 @@ def _command(work: Work) -> OrderCommand:
 async def commit_orders(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
     """Make the orders in the ERP; an order cancelled meanwhile is left out."""
     wanted = [work for work in works if work.dossier.transaction.intake is IntakeState.ACCEPTED]
+    asked_at = datetime.now(UTC)
     answers = await flow.erp(works[0].delivery.system).commit_orders([_command(work) for work in wanted])
-    by_id = {work.delivery.id: _committed(flow, work, answer) for work, answer in zip(wanted, answers, strict=True)}
+    by_id = {
+        work.delivery.id: _committed(flow, work, answer, asked_at) for work, answer in zip(wanted, answers, strict=True)
+    }
     return [by_id.get(work.delivery.id, Done(Outcome())) for work in works]
 
 
-def _committed(flow: Flow, work: Work, answer: OrderCommitted | Failure) -> Result:
+def _committed(flow: Flow, work: Work, answer: OrderCommitted | Failure, asked_at: datetime) -> Result:
     if isinstance(answer, Failure):
         return answer
     transaction = work.dossier.transaction
@@ -77,7 +81,7 @@ def _committed(flow: Flow, work: Work, answer: OrderCommitted | Failure) -> Resu
                 ),
             ),
             messages=messages,
-            kept=(promise_of(work.dossier.order, entity.erp, entity.policy),),
+            kept=(promise_of(work.dossier.order, entity.erp, entity.policy, asked_at=asked_at),),
         )
     )
 
@@ -144,6 +148,7 @@ async def cancel_orders(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
 
 def _cancelled(flow: Flow, work: Work) -> Result:
     transaction = work.dossier.transaction
+    entity = flow.settings.entities[transaction.entity]
     return Done(
         Outcome(
             change=TransactionChange(
@@ -154,6 +159,7 @@ def _cancelled(flow: Flow, work: Work) -> Result:
             ),
             facts=(work.fact(COMMITMENT, "cancelled", reason=work.delivery.payload.get("reason")),),
             messages=flow.news(transaction, EventType.ORDER_CANCELLED, {"reason": work.delivery.payload.get("reason")}),
+            released=(promise_of(work.dossier.order, entity.erp, entity.policy),),
         )
     )
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from tallystick.checks.promises import Promise, promise_of
+from tallystick.checks.promises import Promise, PromiseRaceError, promise_of
 from tallystick.control.exceptions import ExceptionOpening
 from tallystick.control.lineage import LineageFact
 from tallystick.documents.decision import CheckResult, Decision, gravest
@@ -168,11 +168,12 @@ class KeyRaceError(Exception):
 
 
 async def submit_orders(intake: Intake, submissions: Sequence[Submission]) -> list[IntakeAnswer]:
-    """`Intake.submit`, again where the same key raced through another process: it then finds the winner's answer."""
+    """`Intake.submit`, again where another process was first at the same moment: with the same key (its answer is found then),
+    or with orders that took the stock or credit these were to have."""
     while True:
         try:
             return await intake.submit(submissions)
-        except KeyRaceError:
+        except (KeyRaceError, PromiseRaceError):
             continue
 
 
@@ -322,7 +323,7 @@ def decided(
             entity=order.entity,
             payload=payload,
         )
-        messages, promised = (commit,), (promise_of(order, entity.erp, entity.policy),)
+        messages, promised = (commit,), (promise_of(order, entity.erp, entity.policy, results),)
     elif decision is Decision.HOLD:
         exceptions = (_held(transaction_id, order, entity, results, exception_id),)
     told = flow.news_of(transaction_id, order.entity, order.channel, order.order_number, news, data)

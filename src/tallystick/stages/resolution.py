@@ -15,7 +15,7 @@ from tallystick.documents.event import EventType
 from tallystick.documents.order import Order
 from tallystick.documents.transaction import CommitmentState, IntakeState
 from tallystick.mailbox.dead_letters import discard_messages, replay_messages
-from tallystick.stages.changes import NotFound, NotPossible, redecide
+from tallystick.stages.changes import NotFound, NotPossible, record_decided, redecide
 from tallystick.stages.flow import Flow
 from tallystick.stages.intake import reasons_of
 from tallystick.stages.outcome import Outcome, record_outcomes
@@ -122,7 +122,7 @@ async def _decide_again(
         return {"decision": decision.value, "reasons": reasons_of(results)}
     revision = max(dossier.orders) + 1 if body is not None else transaction.order_revision
     outcome = await redecide(flow, connection, dossier, order, body, results, revision, principal.name)
-    await record_outcomes(connection, flow.carrier, [outcome])
+    await record_decided(flow, connection, outcome)
     return {"decision": decision.value, "reasons": reasons_of(results), "revision": revision}
 
 
