@@ -148,7 +148,7 @@ def destination(order: Order, customer: Customer | None) -> Address | None:
 
 def rate_key(order: Order, customer: Customer | None, today: date) -> RateKey | None:
     """Under which rate the replica may tax this order; None: only the service itself can say."""
-    if customer is None or customer.tax_exempt or order.ordered_at.date() != today:
+    if (customer is not None and customer.tax_exempt) or order.ordered_at.date() != today:
         return None
     address = destination(order, customer)
     return (address.jurisdiction, order.currency) if address else None
