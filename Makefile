@@ -1,0 +1,51 @@
+# What a developer may do here. Every target sets up first what it needs.
+
+READY := .venv/.ready
+BIN := .venv/bin
+PYTHON ?=
+DEMO_ARGS ?=
+TEST_ARGS ?=
+LOCK_ARGS ?=
+CODE := $(wildcard src tests bench)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test lint format bench lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## Make .venv from the locks (another Python: PYTHON=python3.13)
+
+# The stamp is written last, so an interrupted set-up is taken up again.
+$(READY): pyproject.toml requirements.lock requirements-uv.lock tools/setup
+	@PYTHON="$(PYTHON)" tools/setup
+	@touch $@
+
+demo: $(READY) ## Orders to cash into a real ERP, with faults (DEMO_ARGS="--orders 100 --erp tryton --seed 1")
+	@$(BIN)/tallystick demo $(DEMO_ARGS)
+
+run: $(READY) ## Serve the API and a worker on one port, with an embedded database, until Ctrl-C
+	@$(BIN)/tallystick run
+
+test: $(READY) ## Run all tests (some: TEST_ARGS="tests/unit -k credit")
+	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: $(READY) ## Check style, format, types and who imports whom
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict $(CODE)
+	@$(BIN)/lint-imports
+
+format: $(READY) ## Format the code and mend what can be mended by itself
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY) ## Measure intake and mailbox beside their bare limits
+	@$(BIN)/python -m bench
+
+lock: $(READY) ## Resolve pyproject.toml into the locks (newest of everything: LOCK_ARGS=--upgrade)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock $(LOCK_ARGS)
+
+clean: ## Remove .venv and all caches; databases stay
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache dist
+	@find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
