@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from tallystick.documents.misfit import misfit
 from tallystick.documents.values import NO_CONTROL_CHARACTERS
 
 _Token = Annotated[str, Field(min_length=1, max_length=256, pattern=NO_CONTROL_CHARACTERS)]
+_Json = Annotated[str, StringConstraints(to_lower=True, max_length=100, pattern=r"^application/(\S+\+)?json(\s*;.*)?$")]
 
 
 class EventType(StrEnum):
@@ -41,13 +43,19 @@ class Event(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    specversion: Literal["1.0"] = "1.0"
+    specversion: Literal["1.0"]
     id: _Token
     source: _Token
     type: _Token
     subject: _Token | None = None
     """The transaction's id, or the document's own number at the source (an order, an invoice, a customer)."""
     time: AwareDatetime | None = None
-    datacontenttype: Literal["application/json"] = "application/json"
+    datacontenttype: _Json = "application/json"
     dataschema: str | None = None
     data: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _carries_json(self) -> Self:
+        if "data_base64" in (self.model_extra or {}):
+            raise misfit(("data_base64",), "binary data is not taken here; send the document as JSON in data")
+        return self

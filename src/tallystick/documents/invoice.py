@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 from pydantic import Field
 
-from tallystick.documents.money import Currency, MinorAmount
-from tallystick.documents.values import MAXIMUM_LINES, Document, Identifier, Quantity, ShortText, UnitPrice
+from tallystick.documents.money import Currency, MinorAmount, PositiveAmount
+from tallystick.documents.values import (
+    MAXIMUM_LINES,
+    Day,
+    Document,
+    Identifier,
+    LineNumber,
+    Quantity,
+    ShortText,
+    UnitPrice,
+)
 
 
 class InvoiceLine(Document):
     """One invoiced line; `line_number` is the order's, none for charges. `amount` is net, in minor units."""
 
-    line_number: int | None = None
+    line_number: LineNumber | None = None
     product_id: Identifier | None = None
     description: ShortText | None = None
     quantity: Quantity
@@ -27,8 +35,8 @@ class Invoice(Document):
 
     number: Identifier
     currency: Currency
-    invoice_date: date
-    due_date: date | None = None
+    invoice_date: Day
+    due_date: Day | None = None
     shipment_numbers: tuple[Identifier, ...] = ()
     lines: Annotated[tuple[InvoiceLine, ...], Field(max_length=MAXIMUM_LINES + 100)]
     net_amount: MinorAmount
@@ -41,11 +49,11 @@ class CreditMemo(Document):
 
     number: Identifier
     currency: Currency
-    credit_date: date
+    credit_date: Day
     return_number: Identifier | None = None
     invoice_number: Identifier | None = None
     lines: Annotated[tuple[InvoiceLine, ...], Field(max_length=MAXIMUM_LINES + 100)]
-    net_amount: MinorAmount
-    tax_amount: MinorAmount
-    total_amount: MinorAmount
+    net_amount: PositiveAmount
+    tax_amount: PositiveAmount
+    total_amount: PositiveAmount
     reason: ShortText | None = None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
 from enum import StrEnum
 from typing import Annotated
 
@@ -32,6 +31,9 @@ class Rounding(StrEnum):
     HALF_EVEN = "half_even"
 
 
+# Wide enough for the product of any quantity, unit price and discount that documents take (31 digits): the one rounding
+# is then the only one, whatever precision some library has set for the thread.
+EXACT = Context(prec=60)
 _DECIMAL_ROUNDING = {Rounding.HALF_UP: ROUND_HALF_UP, Rounding.HALF_EVEN: ROUND_HALF_EVEN}
 
 
@@ -45,43 +47,18 @@ def minor_digits(currency: str) -> int:
 
 def to_minor(amount: Decimal, currency: str, rounding: Rounding = Rounding.HALF_UP) -> int:
     """Round a decimal amount of `currency` to whole minor units: Decimal("1.005") USD half up is 101."""
-    scaled = amount.scaleb(minor_digits(currency))
-    return int(scaled.quantize(Decimal(1), rounding=_DECIMAL_ROUNDING[rounding]))
+    scaled = amount.scaleb(minor_digits(currency), EXACT)
+    return int(scaled.quantize(Decimal(1), _DECIMAL_ROUNDING[rounding], EXACT))
 
 
 def from_minor(amount: int, currency: str) -> Decimal:
     """The exact decimal value of an amount in minor units: 101 USD is Decimal("1.01")."""
-    return Decimal(amount).scaleb(-minor_digits(currency))
+    return Decimal(amount).scaleb(-minor_digits(currency), EXACT)
 
 
 def format_minor(amount: int, currency: str) -> str:
     """An amount in minor units as plain text with the currency's digits, for people and JSON: 101 USD is "1.01"."""
     return f"{from_minor(amount, currency):.{minor_digits(currency)}f}"
-
-
-@dataclass(frozen=True, slots=True, order=False)
-class Money:
-    """An amount in minor units of one currency. It adds and compares within a currency only; it never converts."""
-
-    amount: int
-    currency: str
-
-    def __post_init__(self) -> None:
-        minor_digits(self.currency)
-
-    def _same(self, other: Money) -> int:
-        if other.currency != self.currency:
-            raise ValueError(f"cannot combine {self.currency} with {other.currency}")
-        return other.amount
-
-    def __add__(self, other: Money) -> Money:
-        return Money(self.amount + self._same(other), self.currency)
-
-    def __sub__(self, other: Money) -> Money:
-        return Money(self.amount - self._same(other), self.currency)
-
-    def __str__(self) -> str:
-        return f"{format_minor(self.amount, self.currency)} {self.currency}"
 
 
 def _known_currency(code: str) -> str:
@@ -94,12 +71,6 @@ Currency = Annotated[
     AfterValidator(_known_currency),
     Field(description="ISO 4217 alphabetic code", examples=["USD"], json_schema_extra={"pattern": "^[A-Z]{3}$"}),
 ]
-MinorAmount = Annotated[
-    int,
-    Field(
-        strict=True,
-        ge=-MAXIMUM_MINOR,
-        le=MAXIMUM_MINOR,
-        description="Amount in minor units of the document's currency (USD 12.34 is 1234, JPY 12 is 12)",
-    ),
-]
+_IN_MINOR = "Amount in minor units of the document's currency (USD 12.34 is 1234, JPY 12 is 12)"
+MinorAmount = Annotated[int, Field(strict=True, ge=-MAXIMUM_MINOR, le=MAXIMUM_MINOR, description=_IN_MINOR)]
+PositiveAmount = Annotated[int, Field(strict=True, ge=0, le=MAXIMUM_MINOR, description=_IN_MINOR)]

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from tallystick.documents.money import MAXIMUM_MINOR, Currency, MinorAmount, Rounding, to_minor
+from tallystick.documents.misfit import check_line_numbers, misfit
+from tallystick.documents.money import EXACT, MAXIMUM_MINOR, Currency, MinorAmount, PositiveAmount, Rounding, to_minor
 from tallystick.documents.party import Address
 from tallystick.documents.values import (
     MAXIMUM_LINES,
+    Day,
     Document,
     Fraction,
     Identifier,
     Instant,
+    LineNumber,
     LongText,
     Quantity,
     ShortText,
@@ -27,7 +29,7 @@ from tallystick.documents.values import (
 class OrderLine(Document):
     """One product at one price. `amount`, when stated, must equal the rounded extension."""
 
-    line_number: Annotated[int, Field(strict=True, ge=1, le=999_999)]
+    line_number: LineNumber
     product_id: Identifier
     quantity: Quantity
     unit: Identifier = "EA"
@@ -40,7 +42,8 @@ class OrderLine(Document):
 
     def net_amount(self, currency: str, rounding: Rounding) -> int:
         """Quantity times unit price less discount, rounded once, in minor units of `currency`."""
-        return to_minor(self.quantity * self.unit_price * (1 - self.discount), currency, rounding)
+        extension = EXACT.multiply(self.quantity, self.unit_price)
+        return to_minor(EXACT.multiply(extension, EXACT.subtract(1, self.discount)), currency, rounding)
 
 
 class ChargeKind(StrEnum):
@@ -56,7 +59,7 @@ class Charge(Document):
     kind: ChargeKind = ChargeKind.CHARGE
     code: Identifier
     description: ShortText | None = None
-    amount: Annotated[int, Field(strict=True, ge=0, le=MAXIMUM_MINOR)]
+    amount: PositiveAmount
 
     @property
     def signed_amount(self) -> int:
@@ -76,7 +79,7 @@ class Order(Document):
     customer_id: Identifier
     currency: Currency
     ordered_at: Instant
-    requested_delivery: date | None = None
+    requested_delivery: Day | None = None
     payment_terms: ShortText | None = None
     ship_to: Address | None = None
     rounding: Rounding = Rounding.HALF_UP
@@ -100,24 +103,23 @@ class Order(Document):
 
     @model_validator(mode="after")
     def _ties_out(self) -> Self:
-        numbers: set[int] = set()
+        check_line_numbers([line.line_number for line in self.lines])
         lines_amount = 0
         for index, line in enumerate(self.lines):
-            if line.line_number in numbers:
-                raise ValueError(f"lines[{index}].line_number: {line.line_number} is used by an earlier line")
-            numbers.add(line.line_number)
             net = line.net_amount(self.currency, self.rounding)
             if line.amount is not None and line.amount != net:
-                raise ValueError(
-                    f"lines[{index}].amount: stated {line.amount}, but quantity × unit_price × (1 − discount) is {net} "
-                    f"({self.rounding.value}); correct it or leave it out"
+                raise misfit(
+                    ("lines", index, "amount"),
+                    f"stated {line.amount}, but quantity × unit_price × (1 − discount) is {net} "
+                    f"({self.rounding.value}); correct it or leave it out",
                 )
             lines_amount += net
         total = lines_amount + sum(charge.signed_amount for charge in self.charges) + (self.tax_amount or 0)
         if self.total_amount is not None and self.total_amount != total:
-            raise ValueError(
-                f"total_amount: stated {self.total_amount}, but lines, charges and tax_amount add up to {total}"
+            raise misfit(
+                ("total_amount",),
+                f"stated {self.total_amount}, but lines, charges and tax_amount add up to {total}",
             )
         if not 0 <= total <= MAXIMUM_MINOR:
-            raise ValueError(f"total_amount: {total} is outside 0 to {MAXIMUM_MINOR} minor units")
+            raise misfit(("total_amount",), f"{total} is outside 0 to {MAXIMUM_MINOR} minor units")
         return self

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
 from tallystick.documents.money import Currency
-from tallystick.documents.values import Document, Identifier, ShortText, UnitPrice
+from tallystick.documents.values import Day, Document, Identifier, ShortText, StockQuantity, UnitPrice
 
 
 class Product(Document):
@@ -42,9 +42,9 @@ class Price(Document):
     currency: Currency
     unit: Identifier = "EA"
     unit_price: UnitPrice
-    minimum_quantity: Decimal = Field(default=Decimal(0), ge=0)
-    valid_from: date | None = None
-    valid_to: date | None = None
+    minimum_quantity: Annotated[StockQuantity, Field(ge=0)] = Decimal(0)
+    valid_from: Day | None = None
+    valid_to: Day | None = None
 
 
 class StockLevel(Document):
@@ -52,4 +52,4 @@ class StockLevel(Document):
 
     product_id: Identifier
     warehouse: Identifier
-    available: Decimal
+    available: StockQuantity

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tallystick.documents.values import MAXIMUM_LINES, Document, Identifier, Instant, Quantity, ShortText
+from tallystick.documents.values import MAXIMUM_LINES, Document, Identifier, Instant, LineNumber, Quantity, ShortText
 
 
 class ShipmentLine(Document):
     """A quantity shipped of one order line."""
 
-    line_number: Annotated[int, Field(strict=True, ge=1)]
+    line_number: LineNumber
     product_id: Identifier
     quantity: Quantity
 

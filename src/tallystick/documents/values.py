@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
-# C0 and C1 control characters and lone line separators never belong in a business field; they break EDI and logs.
-NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+# C0 and C1 control characters, line separators and marks that turn the reading direction never belong in a business
+# field: they break EDI and logs, and make a value look like another.
+NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
+_LINES_OF_TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 # A document is one order, not a catalogue: past this many lines it is refused before any work is done.
 MAXIMUM_LINES = 2_000
 
@@ -18,28 +29,74 @@ Identifier = Annotated[
     StringConstraints(min_length=1, max_length=64, pattern=NO_CONTROL_CHARACTERS, strip_whitespace=True),
 ]
 ShortText = Annotated[str, StringConstraints(max_length=140, pattern=NO_CONTROL_CHARACTERS, strip_whitespace=True)]
-LongText = Annotated[
-    str, StringConstraints(max_length=2_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$", strip_whitespace=True)
-]
+LongText = Annotated[str, StringConstraints(max_length=2_000, pattern=_LINES_OF_TEXT, strip_whitespace=True)]
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+LineNumber = Annotated[int, Field(strict=True, ge=1, le=999_999)]
 
-Quantity = Annotated[Decimal, Field(gt=0, le=Decimal(10_000_000), max_digits=14, decimal_places=4, examples=["12"])]
-UnitPrice = Annotated[
-    Decimal, Field(ge=0, le=Decimal(100_000_000), max_digits=18, decimal_places=6, examples=["19.99"])
+
+def _plain_digits(value: Any) -> Any:
+    # Python reads 1_000 and digits of every script as numbers; the systems behind us would not, or as others.
+    if type(value) is str and (not value.isascii() or "_" in value):
+        raise ValueError("a number is written in the digits 0 to 9 with a decimal point, such as 1234.5")
+    return value
+
+
+def _decimal_schema(**bounds: int) -> WithJsonSchema:
+    """As text no digit is ever lost; JSON numbers are taken too, within bounds that a double keeps exactly (15 digits)."""
+    text = {"type": "string", "pattern": r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"}
+    return WithJsonSchema({"anyOf": [text, {"type": "number", **bounds}]})
+
+
+Quantity = Annotated[
+    Decimal,
+    Field(gt=0, le=Decimal(10_000_000), max_digits=14, decimal_places=4, examples=["12"]),
+    BeforeValidator(_plain_digits),
+    _decimal_schema(exclusiveMinimum=0, maximum=10_000_000),
 ]
-Fraction = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6, description="0.05 is five percent")]
+UnitPrice = Annotated[
+    Decimal,
+    Field(ge=0, le=Decimal(100_000_000), max_digits=18, decimal_places=6, examples=["19.99"]),
+    BeforeValidator(_plain_digits),
+    _decimal_schema(minimum=0, maximum=100_000_000),
+]
+Fraction = Annotated[
+    Decimal,
+    Field(ge=0, le=1, decimal_places=6, description="0.05 is five percent"),
+    BeforeValidator(_plain_digits),
+    _decimal_schema(minimum=0, maximum=1),
+]
+StockQuantity = Annotated[
+    Decimal,
+    Field(ge=Decimal(-(10**12)), le=Decimal(10**12), description="Negative where more is promised than there is"),
+    BeforeValidator(_plain_digits),
+    _decimal_schema(minimum=-(10**12), maximum=10**12),
+]
+
+
+def _written_as_date(value: Any) -> Any:
+    # A bare number could be seconds, milliseconds or a day of some epoch: nobody's guess is safe.
+    if isinstance(value, int | float | Decimal) or (isinstance(value, str) and value.strip()[4:5] != "-"):
+        raise ValueError("a date is written as 2026-11-24, an instant as 2026-11-24T09:30:00Z")
+    return value
 
 
 def _to_utc(instant: datetime) -> datetime:
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC it is outside the years 1 to 9999") from None
 
 
+Day = Annotated[date, BeforeValidator(_written_as_date)]
 Instant = Annotated[
-    AwareDatetime, AfterValidator(_to_utc), Field(description="RFC 3339 instant with offset; kept in UTC")
+    AwareDatetime,
+    BeforeValidator(_written_as_date),
+    AfterValidator(_to_utc),
+    Field(description="RFC 3339 instant with offset; kept in UTC"),
 ]
 
 
 class Document(BaseModel):
     """What every document is: immutable, with unknown fields refused so that a misspelt one is never dropped in silence."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
