@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from tallystick.documents.money import MAXIMUM_MINOR
 
 SETTINGS_FILE = "tallystick.toml"
+DATABASE_URL = "TALLYSTICK_DATABASE_URL"
+_LONGEST_VALUE = 80
 
 
 class SettingsError(Exception):
@@ -20,7 +25,19 @@ class SettingsError(Exception):
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known(cls, given: Any) -> Any:
+        # Ahead of pydantic's own refusal, which would say neither what is known nor keep the value to itself: what stands
+        # under a misspelt name may be a password.
+        for name in given if isinstance(given, dict) else ():
+            if name not in cls.model_fields:
+                near = difflib.get_close_matches(name, cls.model_fields, n=1)
+                advice = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(cls.model_fields)}"
+                raise ValueError(f"there is no setting {name!r} here; {advice}")
+        return given
 
 
 class Database(_Section):
@@ -77,6 +94,9 @@ class FactsPolicy(_Section):
     when_unavailable: Literal["hold", "accept", "reject"] = "hold"
 
 
+CheckName = Literal["customer", "price", "tax", "inventory", "credit"]
+
+
 class Policy(_Section):
     """An entity's rules for its orders. Amounts in minor units, tolerances as fractions (0.01 is one percent)."""
 
@@ -87,7 +107,7 @@ class Policy(_Section):
     tax: FactsPolicy = FactsPolicy(source="live")
     inventory: FactsPolicy = FactsPolicy()
     credit: FactsPolicy = FactsPolicy()
-    disabled_checks: frozenset[str] = frozenset()
+    disabled_checks: frozenset[CheckName] = frozenset()
     decisions: Mapping[str, Literal["accept", "hold", "reject"]] = Field(default_factory=dict)
     """Decision by reason code, where it is to differ from the check's own: {"customer.unknown" = "hold"}."""
     price_tolerance: float = Field(default=0.0, ge=0, le=1)
@@ -100,6 +120,21 @@ class Policy(_Section):
     wait_for_commit_seconds: float = Field(default=0.0, ge=0, le=30)
     """How long the answer to an order waits for the ERP; 0 answers right after the checks."""
     exception_due_hours: float = Field(default=24, gt=0)
+    release_by_itself: bool = True
+    """Whether an order that was held only for missing facts or for credit is checked again by itself, when the system
+    answers or the credit hold is released."""
+    overtaken_shipment_seconds: float = Field(default=10, ge=0, le=3_600)
+    """How long an order's last shipment that leaves something open waits for one that left before it and was overtaken on
+    the way; the ERP closes the order with the last one."""
+
+    @model_validator(mode="after")
+    def _decisions_are_about_checks(self) -> Self:
+        for code in self.decisions:
+            if code.partition(".")[0] not in get_args(CheckName):
+                raise ValueError(
+                    f"decisions: {code!r} is not a reason code; one is such as 'price.above_contract' or 'credit.over_limit'"
+                )
+        return self
 
 
 class Entity(_Section):
@@ -140,10 +175,29 @@ class SystemSettings(BaseModel):
     poll_seconds: float | None = Field(default=None, gt=0)
     """How often its change feed is asked; none: never."""
 
+    @model_validator(mode="after")
+    def _events_are_signed(self) -> Self:
+        # Told without the value, which would be the secret.
+        if (self.event_source is None) != (self.event_secret is None):
+            raise ValueError("event_source and event_secret go together: events are taken from who signs them")
+        if self.event_secret is not None and not _signing_key(self.event_secret):
+            raise ValueError(
+                "event_secret: write whsec_ and 24 to 64 random bytes in base64, as Standard Webhooks asks"
+            )
+        return self
+
     @property
     def options(self) -> dict[str, Any]:
         """The connector's own options."""
         return dict(self.model_extra or {})
+
+
+def _signing_key(secret: SecretStr) -> bool:
+    try:
+        key = base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return 24 <= len(key) <= 64
 
 
 class Settings(_Section):
@@ -157,7 +211,14 @@ class Settings(_Section):
     entities: Mapping[str, Entity] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _systems_exist(self) -> Settings:
+    def _names_fit(self) -> Self:
+        sources: dict[str, str] = {}
+        for name, each in self.systems.items():
+            if each.event_source and sources.setdefault(each.event_source, name) != name:
+                raise ValueError(
+                    f"systems.{name}.event_source: {each.event_source!r} is that of {sources[each.event_source]!r} too; "
+                    "each system sends its events under a source of its own"
+                )
         for entity_name, entity in self.entities.items():
             for system in sorted(entity.systems() - set(self.systems)):
                 raise ValueError(
@@ -171,6 +232,8 @@ def _resolve_secrets(value: Any, where: str) -> Any:
     if isinstance(value, dict):
         if set(value) == {"env"}:
             name = value["env"]
+            if not isinstance(name, str):
+                raise SettingsError(f'{where}: write {{env = "NAME"}} with the name of an environment variable')
             if name not in os.environ:
                 raise SettingsError(f"{where}: environment variable {name} is not set; export it or change the setting")
             return SecretStr(os.environ[name])
@@ -180,37 +243,54 @@ def _resolve_secrets(value: Any, where: str) -> Any:
     return value
 
 
+def _first_mistake(error: ValidationError) -> str:
+    """The first wrong setting in one line: where, what is wrong, and the value unless it is a secret or may hold one."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "settings"
+    value = first["input"]
+    if isinstance(value, SecretStr):
+        shown = ' (got a secret; {env = "…"} is for settings that hold one)'
+    elif isinstance(value, dict | list):
+        shown = ""
+    else:
+        shown = f" (got {repr(value)[:_LONGEST_VALUE]})"
+    more = f"; and {error.error_count() - 1} more" if error.error_count() > 1 else ""
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}{shown}{more}"
+
+
 def parse_settings(data: dict[str, Any], origin: str = SETTINGS_FILE) -> Settings:
-    """Validate settings given as data. Raises SettingsError with one line that names file, setting and value."""
+    """Validate settings given as data. Raises SettingsError with one line that names file, setting and value.
+
+    The environment's TALLYSTICK_DATABASE_URL goes before the file's database.url.
+    """
     try:
         resolved = _resolve_secrets(data, "")
-        url = os.environ.get("TALLYSTICK_DATABASE_URL")
-        if url:
-            resolved.setdefault("database", {})["url"] = SecretStr(url)
+        url = os.environ.get(DATABASE_URL)
+        if url and isinstance(resolved.setdefault("database", {}), dict):
+            resolved["database"]["url"] = SecretStr(url)
         return Settings.model_validate(resolved)
     except SettingsError as error:
         raise SettingsError(f"{origin}: {error}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        shown = "" if isinstance(first["input"], dict) else f" (got {first['input']!r})"
-        more = f"; and {error.error_count() - 1} more" if error.error_count() > 1 else ""
-        raise SettingsError(f"{origin}: {where}: {first['msg']}{shown}{more}") from None
+        raise SettingsError(f"{origin}: {_first_mistake(error)}") from None
 
 
 def load_settings(path: Path | None = None) -> Settings:
     """Read settings from `path`, else from TALLYSTICK_SETTINGS, else from ./tallystick.toml, else the defaults.
 
-    Raises SettingsError with one line when the file is missing (only if named), not TOML, or has a wrong value.
+    Raises SettingsError with one line when the file is missing (only if named), can't be read, is not TOML, or has a wrong
+    value.
     """
-    named = path or (Path(os.environ["TALLYSTICK_SETTINGS"]) if "TALLYSTICK_SETTINGS" in os.environ else None)
+    named = path or (Path(os.environ["TALLYSTICK_SETTINGS"]) if os.environ.get("TALLYSTICK_SETTINGS") else None)
     file = named or Path(SETTINGS_FILE)
-    if not file.exists():
-        if named:
-            raise SettingsError(f"{file}: no such settings file")
-        return parse_settings({}, "defaults")
     try:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if named:
+            raise SettingsError(f"{file}: no such settings file; correct --settings or TALLYSTICK_SETTINGS") from None
+        return parse_settings({}, "defaults")
+    except OSError as error:
+        raise SettingsError(f"{file}: the settings can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: not valid TOML: {error}") from None
     return parse_settings(data, str(file))
