@@ -37,6 +37,12 @@ SCHEMAS: dict[str, type[BaseModel]] = {
 }
 
 
+def schema_of(name: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a document that others send or read."""
+    identifier = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:tallystick:schema:{name}"}
+    return {**identifier, **SCHEMAS[name].model_json_schema()}
+
+
 @router.get("/schemas", summary="Names of the published schemas")
 async def list_schemas(principal: Principal = allowed("transactions.read")) -> dict[str, Any]:
     """Each is at /v1/schemas/{name}."""
@@ -48,4 +54,4 @@ async def show_schema(name: str, principal: Principal = allowed("transactions.re
     """JSON Schema 2020-12."""
     if name not in SCHEMAS:
         raise Problem(404, "not_found", f"there is no schema {name!r}; known are {', '.join(sorted(SCHEMAS))}")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SCHEMAS[name].model_json_schema()}
+    return schema_of(name)

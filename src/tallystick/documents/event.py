@@ -5,17 +5,31 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from tallystick.documents.misfit import misfit
 from tallystick.documents.values import NO_CONTROL_CHARACTERS
 
 _Token = Annotated[str, Field(min_length=1, max_length=256, pattern=NO_CONTROL_CHARACTERS)]
-_Json = Annotated[str, StringConstraints(to_lower=True, max_length=100, pattern=r"^application/(\S+\+)?json(\s*;.*)?$")]
+
+
+def _json_media_type(named: str) -> str:
+    kind = named.partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise ValueError("data is taken as JSON only; send it as application/json")
+    return named
+
+
+_JsonMediaType = Annotated[
+    str,
+    Field(max_length=100, json_schema_extra={"pattern": r"^\s*application/(\S+\+)?json\s*(;.*)?$"}),
+    AfterValidator(_json_media_type),
+]
 
 
 class EventType(StrEnum):
-    """`tallystick.<document>.<fact>.v1`. The first group comes in from systems, the rest goes out to the sales side."""
+    """`tallystick.<document>.<fact>.v1`. The first group comes in from systems, the rest goes out to the sales side; credit holds
+    come in from the ERP and go out to the sales side."""
 
     SHIPMENT_DISPATCHED = "tallystick.shipment.dispatched.v1"
     PAYMENT_RECEIVED = "tallystick.payment.received.v1"
@@ -31,7 +45,9 @@ class EventType(StrEnum):
     ORDER_COMMITTED = "tallystick.order.committed.v1"
     ORDER_REFUSED = "tallystick.order.refused.v1"
     ORDER_CHANGED = "tallystick.order.changed.v1"
+    ORDER_CHANGE_REFUSED = "tallystick.order.change_refused.v1"
     ORDER_CANCELLED = "tallystick.order.cancelled.v1"
+    ORDER_CANCELLATION_REFUSED = "tallystick.order.cancellation_refused.v1"
     ORDER_SHIPPED = "tallystick.order.shipped.v1"
     ORDER_INVOICED = "tallystick.order.invoiced.v1"
     ORDER_PAID = "tallystick.order.paid.v1"
@@ -50,7 +66,7 @@ class Event(BaseModel):
     subject: _Token | None = None
     """The transaction's id, or the document's own number at the source (an order, an invoice, a customer)."""
     time: AwareDatetime | None = None
-    datacontenttype: _Json = "application/json"
+    datacontenttype: _JsonMediaType = "application/json"
     dataschema: str | None = None
     data: dict[str, Any] = Field(default_factory=dict)
 

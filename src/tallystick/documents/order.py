@@ -12,13 +12,13 @@ from tallystick.documents.misfit import check_line_numbers, misfit
 from tallystick.documents.money import EXACT, MAXIMUM_MINOR, Currency, MinorAmount, PositiveAmount, Rounding, to_minor
 from tallystick.documents.party import Address
 from tallystick.documents.values import (
-    MAXIMUM_LINES,
     Day,
     Document,
     Fraction,
     Identifier,
     Instant,
     LineNumber,
+    Lines,
     LongText,
     Quantity,
     ShortText,
@@ -83,7 +83,7 @@ class Order(Document):
     payment_terms: ShortText | None = None
     ship_to: Address | None = None
     rounding: Rounding = Rounding.HALF_UP
-    lines: Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=MAXIMUM_LINES)]
+    lines: Lines[OrderLine]
     charges: Annotated[tuple[Charge, ...], Field(max_length=100)] = ()
     tax_amount: MinorAmount | None = None
     """Tax the channel quoted to the customer; compared with the tax service's answer."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from tallystick.documents.misfit import check_line_numbers
 from tallystick.documents.values import (
-    MAXIMUM_LINES,
     Document,
     Identifier,
     Instant,
     LineNumber,
+    Lines,
     Quantity,
     ShortText,
 )
@@ -32,7 +32,7 @@ class Return(Document):
     number: Identifier
     received_at: Instant
     reason: ShortText | None = None
-    lines: Annotated[tuple[ReturnLine, ...], Field(min_length=1, max_length=MAXIMUM_LINES)]
+    lines: Lines[ReturnLine]
 
     @model_validator(mode="after")
     def _one_quantity_a_line(self) -> Self:

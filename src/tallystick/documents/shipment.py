@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tallystick.documents.values import MAXIMUM_LINES, Document, Identifier, Instant, LineNumber, Quantity, ShortText
+from tallystick.documents.values import Document, Identifier, Instant, LineNumber, Lines, Quantity, ShortText
 
 
 class ShipmentLine(Document):
@@ -30,7 +30,7 @@ class Shipment(Document):
     number: Identifier
     warehouse: Identifier | None = None
     shipped_at: Instant
-    lines: Annotated[tuple[ShipmentLine, ...], Field(min_length=1, max_length=MAXIMUM_LINES)]
+    lines: Lines[ShipmentLine]
     parcels: Annotated[tuple[Parcel, ...], Field(max_length=1_000)] = ()
     final: bool = False
     """True when the warehouse will ship nothing more of this order, however much is still open."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -31,7 +31,22 @@ Identifier = Annotated[
 ShortText = Annotated[str, StringConstraints(max_length=140, pattern=NO_CONTROL_CHARACTERS, strip_whitespace=True)]
 LongText = Annotated[str, StringConstraints(max_length=2_000, pattern=_LINES_OF_TEXT, strip_whitespace=True)]
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Line = TypeVar("Line")
 LineNumber = Annotated[int, Field(strict=True, ge=1, le=999_999)]
+
+
+def _not_empty(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    # After the lines themselves: pydantic's own check counts the valid ones, and would call a list of bad lines too short.
+    if not lines:
+        raise ValueError("at least one line is needed")
+    return lines
+
+
+Lines = Annotated[
+    tuple[Line, ...],
+    Field(max_length=MAXIMUM_LINES, json_schema_extra={"minItems": 1}),
+    AfterValidator(_not_empty),
+]
 
 
 def _plain_digits(value: Any) -> Any:
@@ -43,7 +58,8 @@ def _plain_digits(value: Any) -> Any:
 
 def _decimal_schema(**bounds: int) -> WithJsonSchema:
     """As text no digit is ever lost; JSON numbers are taken too, within bounds that a double keeps exactly (15 digits)."""
-    text = {"type": "string", "pattern": r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"}
+    sign = r"[+-]?" if bounds.get("minimum", 0) < 0 else r"\+?"
+    text = {"type": "string", "pattern": rf"^\s*{sign}(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"}
     return WithJsonSchema({"anyOf": [text, {"type": "number", **bounds}]})
 
 
