@@ -22,6 +22,7 @@ from tallystick.api import (
     transactions,
 )
 from tallystick.api.context import Context
+from tallystick.api.head import Head
 from tallystick.api.limits import Bounds
 from tallystick.api.measurement import Measurement
 from tallystick.api.openapi import DESCRIPTION, describe
@@ -51,6 +52,7 @@ def create_app(server: Server, open_flow: Open) -> FastAPI:
         openapi_url="/openapi.json" if server.docs else None,
         docs_url="/docs" if server.docs else None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.add_middleware(
         Bounds,
@@ -59,6 +61,7 @@ def create_app(server: Server, open_flow: Open) -> FastAPI:
         seconds=server.request_timeout_seconds,
     )
     app.add_middleware(Measurement)
+    app.add_middleware(Head)
     add_problem_handlers(app)
     app.add_route("/v1/orders", orders.create_order, methods=["POST"], include_in_schema=False)
     for resource in RESOURCES:

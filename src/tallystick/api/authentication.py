@@ -13,6 +13,7 @@ from starlette.responses import Response
 from tallystick.api.context import context_of
 from tallystick.api.limits import BATCH_PATH, check_values
 from tallystick.api.problems import Problem
+from tallystick.api.requests import check_json, check_parameters
 from tallystick.control.access import ALL_PERMISSIONS, Principal, may
 
 BEARER = HTTPBearer(auto_error=False, description="An API key: tsk_…", scheme_name="apiKey")
@@ -78,12 +79,15 @@ class GuardedRoute(APIRoute):
         """FastAPI's handler behind the guard."""
         handle = super().get_route_handler()
         permission = self.permission
+        parameters = {each.alias for each in self.dependant.query_params}
         self.openapi_extra = {**(self.openapi_extra or {}), "x-permission": permission}
 
         async def guarded(request: Request) -> Response:
             request.state.principal = await admit(request, permission)
-            if request.url.path != BATCH_PATH:
-                check_values(await request.body())
+            check_parameters(request, parameters)
+            if request.url.path != BATCH_PATH and (body := await request.body()):
+                check_json(request)
+                check_values(body)
             return await handle(request)
 
         return guarded

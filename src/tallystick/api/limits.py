@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 
@@ -148,4 +149,4 @@ class RateLimiter:
         wait = self.take(principal)
         if wait > 0:
             detail = f"too many requests of {principal}; try again in {wait:.1f} s"
-            raise Problem(429, "rate.exceeded", detail, headers={"Retry-After": str(max(1, round(wait)))})
+            raise Problem(429, "rate.exceeded", detail, headers={"Retry-After": str(math.ceil(wait))})

@@ -42,11 +42,11 @@ async def list_live(
     cursor: Cursor = None,
     principal: Principal = allowed("messages.read"),
 ) -> dict[str, Any]:
-    """In the order in which they were offered."""
+    """The oldest first."""
     wanted = MessageFilter(principal.entity_filter, state, stage, system, kind, transaction_id)
     async with context.flow.pool.acquire() as connection:
-        items = await list_messages(connection, wanted, after=decode_cursor(cursor, int) or 0, limit=limit + 1)
-    return page(items, limit, lambda each: each["position"])
+        items = await list_messages(connection, wanted, after=decode_cursor(cursor, UUID), limit=limit + 1)
+    return page(items, limit, lambda each: each["id"])
 
 
 @router.get("/messages:depths", summary="How many messages wait, by stage and system")

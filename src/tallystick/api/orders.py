@@ -17,6 +17,7 @@ from tallystick.api.conditional import ExpectedVersion
 from tallystick.api.context import InContext, context_of
 from tallystick.api.limits import check_values
 from tallystick.api.problems import Problem, invalid_body
+from tallystick.api.requests import check_json, check_parameters
 from tallystick.api.transactions import visible
 from tallystick.control.access import Principal, may
 from tallystick.documents.order import Order
@@ -103,8 +104,8 @@ async def create_order(request: Request) -> Response:
     """Submit one order; the answer comes after the checks."""
     principal = await admit(request, CREATE)
     context = context_of(request)
-    if not request.headers.get("content-type", "application/json").startswith("application/json"):
-        raise Problem(415, "body.media_type", "send the order as application/json")
+    check_parameters(request, ())
+    check_json(request)
     key = checked_key(request)
     order = parse_order(await request.body())
     check_entity(order, principal, context.flow, CREATE)

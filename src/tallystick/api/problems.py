@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from tallystick.control.exceptions import ExceptionConflict, ExceptionResolved
 from tallystick.stages.changes import NotFound, NotPossible, VersionConflict
@@ -62,7 +63,7 @@ class Problem(Exception):
         if self.errors:
             content["errors"] = self.errors
         return Response(
-            orjson.dumps({**content, **self.extra}, default=str),
+            orjson.dumps({**self.extra, **content}, default=str),
             status_code=self.status,
             media_type=MEDIA_TYPE,
             headers=self.headers,
@@ -81,15 +82,18 @@ def _shortened(value: Any) -> str | None:
     return printable(text[:_LONGEST_VALUE])
 
 
-def field_errors(errors: Sequence[Any], prefix: str = "") -> list[dict[str, Any]]:
-    """Each wrong field with its JSON pointer (RFC 6901), what is wrong, and the value, shortened; at most twenty."""
+def field_errors(errors: Sequence[Any]) -> list[dict[str, Any]]:
+    """Each wrong field by its JSON pointer (RFC 6901), or parameter by its name, with what is wrong and the value, shortened; at
+    most twenty. Where a document's fields don't fit each other, the error's context says which to correct."""
     found = []
     for each in errors[:_MOST_ERRORS]:
-        pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in each["loc"])
-        entry = {
-            "pointer": prefix + printable(pointer),
-            "message": printable(str(each["msg"]).removeprefix("Value error, ")),
-        }
+        place = (*each["loc"], *each.get("ctx", {}).get("at", ()))
+        message = printable(str(each["msg"]).removeprefix("Value error, "))
+        if place[:1] in (("query",), ("path",), ("header",)):
+            entry = {"parameter": printable(str(place[-1])), "message": message}
+        else:
+            pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in place)
+            entry = {"pointer": printable(pointer), "message": message}
         value = _shortened(each.get("input"))
         if value is not None:
             entry["value"] = value
@@ -102,7 +106,7 @@ def invalid_body(error: ValidationError) -> Problem:
     if error.error_count() > _MOST_TOLD:
         detail = f"{error.error_count()} values are wrong; compare it with the document's schema at /v1/schemas"
         return Problem(422, "body.invalid", detail)
-    wrong = error.errors(include_url=False, include_context=False)
+    wrong = error.errors(include_url=False)
     errors = field_errors(wrong)
     first = errors[0]
     if wrong[0]["type"] == "json_invalid":
@@ -120,7 +124,8 @@ def _invalid_request(error: RequestValidationError) -> Problem:
     placed = [{**each, "loc": each["loc"][1:] if each["loc"][:1] == ("body",) else each["loc"]} for each in wrong]
     errors = field_errors(placed)
     first = errors[0]
-    return Problem(422, "request.invalid", f"{first['pointer'] or 'the body'}: {first['message']}", errors=errors)
+    where = first.get("parameter") or first.get("pointer") or "the body"
+    return Problem(422, "request.invalid", f"{where}: {first['message']}", errors=errors)
 
 
 # What asyncpg and the network raise while the database is away, restarting, full, or undoing one of two that collided.
@@ -153,10 +158,24 @@ def add_problem_handlers(app: FastAPI) -> None:
     """Make every error of the application a problem document."""
 
     async def problem(request: Request, error: Exception) -> Response:
-        return as_problem(error).response(request.url.path)
+        found = as_problem(error)
+        if found.status == 405:
+            found.headers["Allow"] = ", ".join(_methods_of(request))
+        return found.response(request.url.path)
 
     for kind in _HANDLED:
         app.add_exception_handler(kind, problem)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """All methods of an address; the router tells those of the first route that has it only."""
+
+    def fits(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes)
+
+    found = [method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if fits(method)]
+    return ["HEAD", *found] if "GET" in found else found
 
 
 def as_problem(error: Exception) -> Problem:
@@ -170,6 +189,12 @@ def as_problem(error: Exception) -> Problem:
             return invalid_body(error)
         case HTTPException(status_code=400):  # FastAPI's word for a body that its JSON parser gave up on
             return Problem(400, "body.malformed_json", "the body is not valid JSON, or nested too deep")
+        case HTTPException(status_code=404):
+            return Problem(404, "not_found", "there is nothing at this address; /openapi.json lists what there is")
+        case HTTPException(status_code=405):
+            return Problem(
+                405, "method.not_allowed", "this address does not take the method; Allow says which it takes"
+            )
         case HTTPException():
             return Problem(error.status_code, f"http.{error.status_code}", str(error.detail), headers=error.headers)
         case NotFound():

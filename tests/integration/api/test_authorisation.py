@@ -20,7 +20,7 @@ ROUTES = [("POST", "/v1/orders", "orders.create")] + [
     for resource in RESOURCES
     for route in resource.router.routes
     if isinstance(route, GuardedRoute)
-    for method in sorted(route.methods)
+    for method in sorted(route.methods or ())
 ]
 
 
