@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
+from sqlalchemy.exc import ArgumentError
 
 from tallystick.settings import Settings, SettingsError
 from tallystick.stages.flow import Flow
 from tallystick.store.embedded import database_url
 from tallystick.store.migrate import schema_status, upgrade_schema
-from tallystick.store.pool import open_pool
+from tallystick.store.pool import Pool, open_pool
 from tallystick.systems.ports import Operation, Role, System
 from tallystick.systems.registry import connect, require
 
@@ -25,6 +26,8 @@ _ERP_NEEDS = (
     Operation.INVOICE_SHIPMENT,
     Operation.RECORD_PAYMENT,
 )
+# Nobody there, not let in, no such database, or an address that is none.
+_NO_DATABASE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ArgumentError)
 
 
 def connect_systems(settings: Settings) -> dict[str, System]:
@@ -47,30 +50,50 @@ def connect_systems(settings: Settings) -> dict[str, System]:
     return systems
 
 
+@contextmanager
+def database_answers(settings: Settings) -> Iterator[None]:
+    """Whatever fails inside because the database can't be reached raises SettingsError in one line."""
+    try:
+        yield
+    except _NO_DATABASE as error:
+        where = "TALLYSTICK_DATABASE_URL or database.url" if settings.database.url else "database.data_folder"
+        said = str(error) or type(error).__name__
+        raise SettingsError(
+            f"{where}: the database does not answer ({said}); start it or correct the setting"
+        ) from error
+
+
 @asynccontextmanager
-async def open_flow(settings: Settings, *, upgrade: bool = True) -> AsyncIterator[Flow]:
-    """The flow of an installation; with `upgrade` the schema is brought up to date first.
+async def open_database(settings: Settings, *, upgrade: bool = True, size: int | None = None) -> AsyncIterator[Pool]:
+    """A pool on the installation's database; with `upgrade` its schema is brought up to date first.
 
     Raises SettingsError in one line when the database can't be reached or its schema is another version's.
     """
-    systems = connect_systems(settings)
     url = database_url(settings)
-    try:
+    with database_answers(settings):
         status = await (upgrade_schema(url) if upgrade else schema_status(url))
         if not status.up_to_date:
             raise SettingsError(
                 f"database: its schema is at {status.current or 'nothing'}, this version needs {status.needed}; "
                 "run 'tallystick db upgrade'"
             )
-        pool = await open_pool(url, size=settings.database.pool_size)
-    except (OSError, asyncpg.PostgresError) as error:
-        where = (settings.database.url and "TALLYSTICK_DATABASE_URL or database.url") or "database.data_folder"
-        raise SettingsError(
-            f"{where}: the database does not answer ({error}); start it or correct the setting"
-        ) from error
+        pool = await open_pool(url, size=size or settings.database.pool_size)
     try:
-        yield Flow(pool, settings, systems)
+        yield pool
     finally:
-        for system in systems.values():
-            await system.close()
         await pool.close()
+
+
+@asynccontextmanager
+async def open_flow(settings: Settings, *, upgrade: bool = True) -> AsyncIterator[Flow]:
+    """The flow of an installation: its database, as `open_database` gives it, and its connected systems.
+
+    Raises SettingsError in one line.
+    """
+    systems = connect_systems(settings)
+    async with open_database(settings, upgrade=upgrade) as pool:
+        try:
+            yield Flow(pool, settings, systems)
+        finally:
+            for system in systems.values():
+                await system.close()

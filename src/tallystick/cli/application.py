@@ -1,4 +1,4 @@
-"""The Typer application and what all commands share: settings, the flow for one command, and how errors end a command."""
+"""The Typer application and what all commands share: settings, the installation's database, and how errors end a command."""
 
 from __future__ import annotations
 
@@ -6,24 +6,41 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.console import Console
 
 import tallystick
-from tallystick.cli.serving import run_worker, serve
+from tallystick.cli.failure import CommandFailed
+from tallystick.cli.terminal import complain
 from tallystick.logs import configure_logs
 from tallystick.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from tallystick.store.pool import Pool
 
 Answer = TypeVar("Answer")
 HELP = """
 Tallystick keeps what sales promised and what finance booked in agreement.
 
-Exit codes: 0 done, 1 something did not hold or was refused, 2 wrong use or wrong settings.
+Start here: `tallystick sandbox` gives you systems to try it on, `tallystick init` a settings file for your own,
+`tallystick keys create` a key, and `tallystick run` serves it all.
+
+`orders`, `transactions`, `exceptions`, `messages` and `systems` talk to a running Tallystick at `--url`
+(or TALLYSTICK_URL), with the API key in TALLYSTICK_KEY. `--json` prints JSON for programs, and nothing else, on stdout.
+
+Exit codes: **0** done, **1** refused or something did not hold, **2** wrong use, wrong settings or nobody answers,
+**130** interrupted. `run`, `api`, `worker` and `sandbox` end with 0 when Ctrl-C or SIGTERM stopped them.
 """
-app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
-errors = Console(stderr=True)
+START, WORK, OPERATE = "Start", "Work with a running Tallystick", "Operate"
+"""How --help groups the commands."""
+app = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 SettingsFile = Annotated[
     Path | None,
     typer.Option("--settings", "-c", help="Settings file; default: $TALLYSTICK_SETTINGS or ./tallystick.toml"),
@@ -45,36 +62,28 @@ def _root(
     configure_logs()
 
 
-@app.command()
-def run(settings: SettingsFile = None) -> None:
-    """Serve the API with a worker on one port, until Ctrl-C. Without settings the database is embedded."""
-    loaded = load_settings(settings)
-    errors.print(
-        f"tallystick {tallystick.__version__} on http://{loaded.server.host}:{loaded.server.port} (docs at /docs)"
-    )
-    serve(loaded)
-
-
-@app.command()
-def api(settings: SettingsFile = None) -> None:
-    """Serve the API only; run workers beside it."""
-    serve(load_settings(settings), with_worker=False)
-
-
-@app.command()
-def worker(settings: SettingsFile = None) -> None:
-    """Run a worker only; any number may share one database."""
-    run_worker(load_settings(settings))
-
-
 def main() -> None:
     """The program's entry point; every expected error is one line on stderr."""
-    from tallystick.cli import database, keys  # noqa: F401 - they register their commands
+    from tallystick.cli import (  # noqa: F401 - they register their commands
+        database,
+        exceptions,
+        keys,
+        messages,
+        orders,
+        running,
+        sandbox,
+        settings_file,
+        systems,
+        transactions,
+    )
 
     try:
         app()
+    except CommandFailed as error:
+        complain(str(error))
+        sys.exit(error.exit_code)
     except SettingsError as error:
-        errors.print(f"[red]tallystick:[/red] {error}", highlight=False)
+        complain(str(error))
         sys.exit(2)
 
 
@@ -86,3 +95,15 @@ def with_settings(path: Path | None, action: Callable[[Settings], Awaitable[Answ
         return await action(settings)
 
     return asyncio.run(main())
+
+
+def with_database(path: Path | None, action: Callable[[Pool], Awaitable[Answer]]) -> Answer:
+    """Run one asynchronous command on the installation's database, with its schema brought up to date."""
+    # Here and in other commands: what takes long to import is imported by who needs it, so that the rest start at once.
+    from tallystick.installation import open_database
+
+    async def main(settings: Settings) -> Answer:
+        async with open_database(settings, size=2) as pool:
+            return await action(pool)
+
+    return with_settings(path, main)

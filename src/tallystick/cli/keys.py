@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from tallystick.cli.application import SettingsFile, app, with_settings
+from tallystick.cli.application import START, SettingsFile, app, with_database
+from tallystick.cli.failure import CommandFailed, WrongUse
+from tallystick.cli.terminal import AsJson, print_json, print_rows
 from tallystick.control.access import PERMISSIONS
-from tallystick.control.audit import AuditEntry, write_audit
-from tallystick.control.keys import NewKey, create_key, list_keys, revoke_key
-from tallystick.settings import Settings, SettingsError
-from tallystick.store.embedded import database_url
-from tallystick.store.migrate import upgrade_schema
-from tallystick.store.pool import open_pool
 
-commands = typer.Typer(help="API keys.", no_args_is_help=True)
-app.add_typer(commands, name="keys")
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+if TYPE_CHECKING:
+    from tallystick.control.keys import NewKey
+    from tallystick.store.pool import Pool
+
+commands = typer.Typer(help="API keys, straight in the database of the settings.", no_args_is_help=True)
+app.add_typer(commands, name="keys", rich_help_panel=START)
 
 
 @commands.command()
@@ -33,27 +29,29 @@ def create(
     settings: SettingsFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key. The secret is shown once, on stdout, and kept nowhere."""
+    """Make a key. The secret is shown once, on stdout, and kept nowhere.
 
-    async def action(loaded: Settings) -> NewKey:
-        url = database_url(loaded)
-        await upgrade_schema(url)
-        pool = await open_pool(url, size=2)
+    `export TALLYSTICK_KEY=$(tallystick keys create jane.doe --role admin)`
+    """
+    from tallystick.control.audit import AuditEntry, write_audit
+    from tallystick.control.keys import create_key
+
+    entities = entity or ["*"]
+
+    async def action(pool: Pool) -> NewKey:
+        expires_at = datetime.now(UTC) + timedelta(days=valid_days)
         try:
             async with pool.acquire() as connection, connection.transaction():
-                expires_at = datetime.now(UTC) + timedelta(days=valid_days)
-                made = await create_key(connection, name, role, entity or ["*"], expires_at=expires_at)
-                detail = {"roles": role, "entities": entity or ["*"]}
+                made = await create_key(connection, name, role, entities, expires_at=expires_at)
+                detail = {"principal": name, "roles": role, "entities": entities}
                 await write_audit(connection, [AuditEntry("command line", "key.create", "key", made.id, detail=detail)])
                 return made
         except ValueError as error:
-            raise SettingsError(str(error)) from None
-        finally:
-            await pool.close()
+            raise WrongUse(str(error)) from None
 
-    made = with_settings(settings, action)
+    made = with_database(settings, action)
     if as_json:
-        typer.echo(json.dumps({"id": made.id, "key": made.secret, "expires_at": str(made.expires_at)}))
+        print_json({"id": made.id, "key": made.secret, "expires_at": made.expires_at})
     else:
         typer.echo(made.secret)
 
@@ -61,49 +59,52 @@ def create(
 @commands.command("list")
 def list_all(settings: SettingsFile = None, as_json: AsJson = False) -> None:
     """List keys without their secrets."""
+    from tallystick.control.keys import list_keys
 
-    async def action(loaded: Settings) -> list[dict[str, Any]]:
-        pool = await open_pool(database_url(loaded), size=2)
-        try:
-            async with pool.acquire() as connection:
-                return await list_keys(connection)
-        finally:
-            await pool.close()
+    async def action(pool: Pool) -> list[dict[str, Any]]:
+        async with pool.acquire() as connection:
+            return await list_keys(connection)
 
-    found = with_settings(settings, action)
+    found = with_database(settings, action)
     if as_json:
-        typer.echo(json.dumps(found, default=str))
+        print_json({"items": found})
         return
-    table = Table("id", "principal", "roles", "entities", "expires", "revoked", "last used")
-    for each in found:
-        table.add_row(
-            each["id"],
-            each["principal"],
-            ", ".join(each["roles"]),
-            ", ".join(each["entities"]),
-            f"{each['expires_at']:%Y-%m-%d}" if each["expires_at"] else "never",
-            f"{each['revoked_at']:%Y-%m-%d %H:%M}" if each["revoked_at"] else "",
-            f"{each['last_used_at']:%Y-%m-%d %H:%M}" if each["last_used_at"] else "never",
-        )
-    Console().print(table)
+    print_rows(
+        ("id", "principal", "roles", "entities", "expires", "revoked", "last used"),
+        [
+            (
+                each["id"],
+                each["principal"],
+                ", ".join(each["roles"]),
+                ", ".join(each["entities"]),
+                f"{each['expires_at']:%Y-%m-%d}" if each["expires_at"] else "never",
+                f"{each['revoked_at']:%Y-%m-%d %H:%M}Z" if each["revoked_at"] else "",
+                f"{each['last_used_at']:%Y-%m-%d %H:%M}Z" if each["last_used_at"] else "never",
+            )
+            for each in found
+        ],
+        empty="no keys yet; make one: tallystick keys create NAME --role admin",
+    )
 
 
 @commands.command()
 def revoke(
-    key_id: Annotated[str, typer.Argument(help="The id in `keys list`.")], settings: SettingsFile = None
+    key_id: Annotated[str, typer.Argument(help="The id in `keys list`.")],
+    settings: SettingsFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Revoke a key; it stops working within five seconds."""
+    from tallystick.control.audit import AuditEntry, write_audit
+    from tallystick.control.keys import revoke_key
 
-    async def action(loaded: Settings) -> bool:
-        pool = await open_pool(database_url(loaded), size=2)
-        try:
-            async with pool.acquire() as connection, connection.transaction():
-                entry = AuditEntry("command line", "key.revoke", "key", key_id)
-                await write_audit(connection, [entry])
-                return await revoke_key(connection, key_id)
-        finally:
-            await pool.close()
+    async def action(pool: Pool) -> bool:
+        async with pool.acquire() as connection, connection.transaction():
+            revoked = await revoke_key(connection, key_id)
+            if revoked:
+                await write_audit(connection, [AuditEntry("command line", "key.revoke", "key", key_id)])
+            return revoked
 
-    if not with_settings(settings, action):
-        typer.echo(f"there is no valid key {key_id!r}", err=True)
-        raise typer.Exit(1)
+    if not with_database(settings, action):
+        raise CommandFailed(f"there is no valid key {key_id!r}; see tallystick keys list")
+    if as_json:
+        print_json({"revoked": key_id})

@@ -1,24 +1,30 @@
-"""`tallystick run` and `tallystick worker`: the server with a worker in it, and workers of their own."""
+"""The server with a worker in it, and workers of their own: opened first, told to stop by a signal, ended in good order."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import structlog
 import uvicorn
 
 from tallystick.api.app import create_app
+from tallystick.cli.failure import CommandFailed
 from tallystick.installation import open_flow
-from tallystick.settings import Settings
+from tallystick.settings import Settings, SettingsError
 from tallystick.stages.flow import Flow
 from tallystick.stages.worker import keep_replicas_fresh, make_dispatcher
 
 _log = structlog.get_logger("tallystick")
 _STOP_SECONDS = 20.0
+
+Started = Callable[[Flow], Awaitable[None]]
+"""Called once the work has begun."""
 
 
 async def work(flow: Flow, stopping: asyncio.Event) -> None:
@@ -35,46 +41,121 @@ async def work(flow: Flow, stopping: asyncio.Event) -> None:
         await asyncio.wait_for(running, _STOP_SECONDS)
 
 
-def _opener(settings: Settings, with_worker: bool) -> Callable[[], AbstractAsyncContextManager[Flow]]:
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[Flow]:
-        async with open_flow(settings) as flow:
-            stopping = asyncio.Event()
-            worker = asyncio.create_task(work(flow, stopping)) if with_worker else None
-            try:
-                yield flow
-            finally:
-                stopping.set()
-                if worker:
-                    await worker
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us. Uvicorn raises the signal it caught once more when it has stopped, which would end the
+    process before the worker has finished its batches and the embedded database is stopped."""
 
-    return opened
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.when_started: Callable[[], Awaitable[None]] | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Called by uvicorn around its life."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn to listen."""
+        await super().startup(sockets)
+        if self.started and self.when_started:
+            await self.when_started()
+
+    def stop(self) -> None:
+        """Finish the requests in hand and end; at once when asked a second time."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
-def serve(settings: Settings, *, with_worker: bool = True) -> None:
-    """Serve HTTP until a signal; with a worker in the same process unless told otherwise."""
-    app = create_app(settings.server, _opener(settings, with_worker))
-    uvicorn.run(
-        app,
-        host=settings.server.host,
-        port=settings.server.port,
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to the address; port 0 takes a free one. Raises SettingsError in one line when it can't be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        raise SettingsError(
+            f"server: cannot listen on {host}:{port} ({error.strerror or error}); "
+            "stop what listens there, or set server.port (or --port) to another"
+        ) from None
+    return bound
+
+
+def serve(settings: Settings, listener: socket.socket, *, with_worker: bool, started: Started) -> None:
+    """Serve HTTP until SIGINT or SIGTERM, with a worker in the same process if asked for. Raises SettingsError in one line."""
+
+    config = uvicorn.Config(
+        app="",  # made once its flow is open
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=int(_STOP_SECONDS),
         server_header=False,
     )
 
+    async def main() -> None:
+        server = _Server(config)
+        with _signals(server.stop):
+            async with open_flow(settings) as flow:
+                config.app = create_app(settings.server, _handing(flow))
+                server.when_started = functools.partial(started, flow)
+                await _serve_and_work(server, listener, flow, with_worker)
 
-def run_worker(settings: Settings) -> None:
-    """Work until SIGINT or SIGTERM."""
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(main())
+
+
+async def _serve_and_work(server: _Server, listener: socket.socket, flow: Flow, with_worker: bool) -> None:
+    """Both until the server is told to stop; the worker ends last. A worker that dies takes the server with it: a supervisor
+    starts both again, while half an installation would look alive."""
+    stopping = asyncio.Event()
+    worker = asyncio.create_task(work(flow, stopping)) if with_worker else None
+    if worker:
+        worker.add_done_callback(lambda _: server.stop() if not stopping.is_set() else None)
+    try:
+        await server.serve([listener])
+    finally:
+        early = worker is not None and worker.done()
+        stopping.set()
+        if worker:
+            await worker
+    if early:
+        raise CommandFailed("the worker stopped by itself; see the log above")
+
+
+def _handing(flow: Flow) -> Callable[[], contextlib.AbstractAsyncContextManager[Flow]]:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Flow]:
+        yield flow
+
+    return opened
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(each, stop)
+    try:
+        yield
+    finally:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(each)
+
+
+def run_worker(settings: Settings, started: Started) -> None:
+    """Work until SIGINT or SIGTERM. Raises SettingsError in one line."""
 
     async def main() -> None:
         stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(each, stopping.set)
-        async with open_flow(settings) as flow:
-            _log.info("worker_started", systems=sorted(flow.systems))
-            await work(flow, stopping)
+        with _signals(stopping.set):
+            async with open_flow(settings) as flow:
+                await started(flow)
+                await work(flow, stopping)
 
     asyncio.run(main())

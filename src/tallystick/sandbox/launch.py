@@ -39,6 +39,10 @@ class ServerPlan:
     port: int = 0
     """0 takes a free one."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    token: str = field(default="", repr=False)
+    """Empty: a new one."""
+    event_secret: str = field(default="", repr=False)
+    """Empty: a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,9 @@ class Sandbox:
     async def start(self, *plans: ServerPlan) -> Mapping[str, RunningServer]:
         """Start these servers at once and wait until all are healthy. Raises LaunchError; then all are stopped."""
         try:
-            await asyncio.gather(*(self._start(plan, _new_token(), _new_secret()) for plan in plans))
+            await asyncio.gather(
+                *(self._start(plan, plan.token or new_token(), plan.event_secret or new_secret()) for plan in plans)
+            )
         except BaseException:
             await self.stop()
             raise
@@ -225,9 +231,11 @@ def _end_of(log_file: Path) -> str:
     return " / ".join(lines[-3:]) or "its log is empty"
 
 
-def _new_token() -> str:
+def new_token() -> str:
+    """A bearer token that nobody guesses."""
     return secrets.token_urlsafe(24)
 
 
-def _new_secret() -> str:
+def new_secret() -> str:
+    """A Standard Webhooks secret that nobody guesses."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"

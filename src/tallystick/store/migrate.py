@@ -15,6 +15,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tallystick.settings import SettingsError
+
 # Any fixed number: whoever migrates holds this advisory lock, so two starting processes never migrate at once.
 _MIGRATION_LOCK = 7_411_571_163
 
@@ -51,6 +53,12 @@ def _status(connection: Connection) -> SchemaStatus:
 
 def _upgrade(connection: Connection) -> SchemaStatus:
     connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+    found = _status(connection)
+    if found.current is not None and found.current not in known_revisions():
+        raise SettingsError(
+            f"database: its schema is at {found.current!r}, which this version does not know (it needs {found.needed!r}); "
+            "run the version that upgraded it, or a newer one"
+        )
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
@@ -62,7 +70,10 @@ def _async_url(url: str) -> str:
 
 
 async def upgrade_schema(url: str) -> SchemaStatus:
-    """Upgrade to the newest revision in one transaction; a no-op when there. Safe to call from many processes at once."""
+    """Upgrade to the newest revision in one transaction; a no-op when there. Safe to call from many processes at once.
+
+    Raises SettingsError when a newer version has upgraded it already.
+    """
     engine = create_async_engine(_async_url(url))
     try:
         async with engine.begin() as connection:
