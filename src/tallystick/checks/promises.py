@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -72,6 +72,51 @@ def promise_of(
         within_credit=_passed(results, "credit") and order.net_amount > 0,
         within_stock=_passed(results, "inventory") and policy.backorders != "allow",
     )
+
+
+def promise_of_change(
+    before: Order, after: Order, revision: int, system: str, policy: Policy, results: Sequence[CheckResult]
+) -> Promise:
+    """What a change takes on top of the order in force (with the tax it really has), until the ERP has it; what it gives back
+    is free only with the ERP's word. It stands beside the order's own promise, which the ERP may not have taken over yet."""
+    new, old = promise_of(after, system, policy, results), promise_of(before, system, policy, results)
+    amount = max(0, new.amount - before.net_amount - (before.tax_amount or 0))
+    already = {(product, warehouse): quantity for product, warehouse, quantity in old.stock}
+    more = [
+        (product, warehouse, quantity - already.get((product, warehouse), Decimal(0)))
+        for product, warehouse, quantity in new.stock
+    ]
+    return replace(
+        new,
+        order_number=_number_of_change(after.order_number, revision),
+        amount=amount,
+        stock=tuple([each for each in more if each[2] > 0]),
+        within_credit=new.within_credit and amount > 0,
+    )
+
+
+def promises_of_changes(
+    order: Order, system: str, revisions: Sequence[int], *, asked_at: datetime | None = None
+) -> tuple[Promise, ...]:
+    """The promises that changes of an order were given, to keep or release: those name what the row itself remembers."""
+    return tuple(
+        Promise(
+            system=system,
+            entity=order.entity,
+            channel=order.channel,
+            order_number=_number_of_change(order.order_number, revision),
+            customer_id=order.customer_id,
+            amount=0,
+            stock=(),
+            asked_at=asked_at,
+        )
+        for revision in revisions
+    )
+
+
+def _number_of_change(order_number: str, revision: int) -> str:
+    """The key of a change's own row. No channel's number can be the same: control characters are refused in them."""
+    return f"{order_number}\x1f{revision}"
 
 
 def _passed(results: Sequence[CheckResult], check: str) -> bool:

@@ -102,6 +102,42 @@ async def apply_changes(connection: Connection, system: str, changes: Sequence[C
     return await _changed_holds(connection, system, list(credit))
 
 
+async def apply_holds(connection: Connection, system: str, holds: Sequence[Hold]) -> list[Hold]:
+    """What the ERP said of credit holds outside of its feed, the last word on a customer winning; returns those that the
+    channels have not been told of. Call it in a transaction."""
+    await lock_replica(connection, system)
+    said = dict(holds)
+    await connection.execute(
+        """
+        with said as (select * from unnest($2::text[], $3::bool[]) as s (id, on_hold)),
+        changed as (
+            update replica_customers r set body = jsonb_set(r.body, '{credit_hold}', to_jsonb(s.on_hold)) from said s
+            where r.system = $1 and r.id = s.id and (r.body -> 'credit_hold') is distinct from to_jsonb(s.on_hold)
+            returning 1)
+        update replica_feeds set masters = masters + 1 where system = $1 and exists (select from changed)
+        """,
+        system,
+        list(said),
+        list(said.values()),
+    )
+    known = await connection.fetch(
+        """
+        with said as (select * from unnest($2::text[], $3::bool[]) as s (id, on_hold)),
+        before as (
+            select customer_id, announced_hold from replica_credit
+            where system = $1 and customer_id in (select id from said) for update)
+        update replica_credit r set on_hold = s.on_hold, announced_hold = s.on_hold
+        from said s, before b where r.system = $1 and r.customer_id = s.id and b.customer_id = s.id
+        returning r.customer_id, b.announced_hold
+        """,
+        system,
+        list(said),
+        list(said.values()),
+    )
+    told = {row["customer_id"]: row["announced_hold"] for row in known}
+    return sorted((customer, on_hold) for customer, on_hold in said.items() if told.get(customer) is not on_hold)
+
+
 def _removed(changes: Mapping[str, Change]) -> list[str]:
     return [key for key, change in changes.items() if change.value is None]
 

@@ -10,6 +10,9 @@ from uuid import UUID
 from tallystick.store.identifiers import new_id
 from tallystick.store.pool import Connection
 
+SYSTEM = "tallystick"
+"""Who acts where no person does: what policy lets happen by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:

@@ -43,11 +43,14 @@ class ExceptionResolved(Exception):
     """The exception is not open any more, so nothing can be done with it."""
 
 
-async def open_exceptions(connection: Connection, openings: Sequence[ExceptionOpening]) -> None:
-    """Open work items inside the caller's transaction; a message has at most one open at a time."""
+async def open_exceptions(connection: Connection, openings: Sequence[ExceptionOpening]) -> set[UUID]:
+    """Open work items inside the caller's transaction; returns the ids of the new ones.
+
+    A message has at most one open at a time: where there is one already, it stays as it is, with its owner and notes.
+    """
     if not openings:
-        return
-    await connection.execute(
+        return set()
+    rows = await connection.fetch(
         """
         insert into exceptions (id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context,
                                 money_at_risk, currency, due_at)
@@ -57,6 +60,7 @@ async def open_exceptions(connection: Connection, openings: Sequence[ExceptionOp
                     $9::text[], $10::jsonb[], $11::bigint[], $12::text[], $13::interval[])
             as e (id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context, money, currency, due)
         on conflict do nothing
+        returning id
         """,
         [each.id for each in openings],
         [each.entity for each in openings],
@@ -73,17 +77,35 @@ async def open_exceptions(connection: Connection, openings: Sequence[ExceptionOp
         [each.currency for each in openings],
         [each.due_in for each in openings],
     )
+    return {row["id"] for row in rows}
+
+
+async def peek_exception(
+    connection: Connection, exception_id: UUID, entities: Sequence[str] | None, expected_version: int | None = None
+) -> dict[str, Any] | None:
+    """One open exception as it is now, for whoever has to think before the change; None if unknown to these entities.
+
+    Raises ExceptionConflict when its version is not the expected one, ExceptionResolved when it is resolved already.
+    """
+    return await _open_exception(connection, exception_id, entities, expected_version, "")
 
 
 async def lock_exception(
     connection: Connection, exception_id: UUID, entities: Sequence[str] | None, expected_version: int | None = None
 ) -> dict[str, Any] | None:
-    """One open exception, locked for a change; None if unknown to these entities.
+    """`peek_exception`, locked for a change."""
+    return await _open_exception(connection, exception_id, entities, expected_version, "for update")
 
-    Raises ExceptionConflict when its version is not the expected one, ExceptionResolved when it is resolved already.
-    """
+
+async def _open_exception(
+    connection: Connection,
+    exception_id: UUID,
+    entities: Sequence[str] | None,
+    expected_version: int | None,
+    locking: str,
+) -> dict[str, Any] | None:
     row = await connection.fetchrow(
-        "select * from exceptions where id = $1 and ($2::text[] is null or entity = any($2)) for update",
+        f"select * from exceptions where id = $1 and ($2::text[] is null or entity = any($2)) {locking}",
         exception_id,
         entities,
     )
@@ -135,14 +157,13 @@ async def resolve_exceptions(
     root_cause: str | None = None,
     exception_ids: Sequence[UUID] = (),
     message_ids: Sequence[UUID] = (),
-    transaction_id: UUID | None = None,
 ) -> int:
-    """Close open exceptions by their ids, by their messages', or all of a transaction; returns how many."""
+    """Close open exceptions by their ids or by their messages'; returns how many."""
     status = await connection.execute(
         """
         update exceptions set state = 'resolved', resolved_at = now(), resolved_by = $1, resolution = $2,
             resolution_reason = $3, root_cause = coalesce($4, root_cause), version = version + 1
-        where state = 'open' and (id = any($5::uuid[]) or message_id = any($6::uuid[]) or transaction_id = $7)
+        where state = 'open' and (id = any($5::uuid[]) or message_id = any($6::uuid[]))
         """,
         by,
         resolution,
@@ -150,9 +171,64 @@ async def resolve_exceptions(
         root_cause,
         list(exception_ids),
         list(message_ids),
-        transaction_id,
     )
     return int(status.rpartition(" ")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """An order was decided anew, so what is open of it at intake and commitment is done."""
+
+    transaction_id: UUID
+    by: str
+    resolution: str
+    """A past participle: checked_again, cancelled, rejected, …"""
+    reason: str | None = None
+
+
+async def close_decided(connection: Connection, closings: Sequence[Closing]) -> None:
+    """Close these orders' open exceptions of intake and commitment; those of later stages are about other things."""
+    if not closings:
+        return
+    await connection.execute(
+        """
+        update exceptions e set state = 'resolved', resolved_at = now(), resolved_by = c.resolved_by,
+            resolution = c.resolution, resolution_reason = c.reason, version = e.version + 1
+        from unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
+            as c (transaction_id, resolved_by, resolution, reason)
+        where e.transaction_id = c.transaction_id and e.state = 'open' and e.stage in ('intake', 'commitment')
+        """,
+        [each.transaction_id for each in closings],
+        [each.by for each in closings],
+        [each.resolution for each in closings],
+        [each.reason for each in closings],
+    )
+
+
+async def holding_codes(connection: Connection, transaction_ids: Sequence[UUID]) -> dict[UUID, frozenset[str]]:
+    """The reason codes for which these transactions' orders are held; absent where none is."""
+    rows = await connection.fetch(
+        """
+        select transaction_id, array_agg(reason ->> 'code') as codes
+        from exceptions, jsonb_array_elements(reasons) as reason
+        where transaction_id = any($1::uuid[]) and state = 'open' and type = 'order.held'
+        group by transaction_id
+        """,
+        list(transaction_ids),
+    )
+    return {row["transaction_id"]: frozenset(row["codes"]) for row in rows}
+
+
+async def early_messages(connection: Connection, transaction_ids: Sequence[UUID]) -> list[UUID]:
+    """Messages of these transactions that were set aside because what they follow was not known yet."""
+    rows = await connection.fetch(
+        """
+        select message_id from exceptions
+        where transaction_id = any($1::uuid[]) and state = 'open' and type like '%.early' and message_id is not null
+        """,
+        list(transaction_ids),
+    )
+    return [row["message_id"] for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

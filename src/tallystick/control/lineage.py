@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +23,7 @@ class LineageFact:
     message_id: UUID | None = None
     actor: str | None = None
     duration_ms: float | None = None
+    """How long the outside took to answer; of a batch, the whole batch's call."""
     detail: dict[str, Any] | None = None
     id: UUID = field(default_factory=new_id)
 
@@ -32,16 +32,20 @@ async def record_facts(connection: Connection, facts: Sequence[LineageFact]) -> 
     """Write facts, in their order, inside the caller's transaction."""
     if not facts:
         return
-    now = datetime.now(UTC)
+    # The database's clock, read after the caller has locked its transactions: what follows never seems to come first,
+    # however the clocks of two workers differ.
     await connection.execute(
         """
+        with clock as materialized (select clock_timestamp() as at)
         insert into lineage (id, transaction_id, at, stage, fact, system, message_id, actor, duration_ms, detail)
-        select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::uuid[],
-                             $8::text[], $9::real[], $10::jsonb[])
+        select f.id, f.transaction_id, clock.at, f.stage, f.fact, f.system, f.message_id, f.actor, f.duration_ms, f.detail
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::real[],
+                    $9::jsonb[])
+            as f (id, transaction_id, stage, fact, system, message_id, actor, duration_ms, detail),
+            clock
         """,
         [each.id for each in facts],
         [each.transaction_id for each in facts],
-        [now] * len(facts),
         [each.stage for each in facts],
         [each.fact for each in facts],
         [each.system for each in facts],

@@ -67,3 +67,10 @@ class CreditPosition(Document):
     open_orders: MinorAmount = 0
     open_invoices: MinorAmount = 0
     on_hold: bool = False
+
+
+class CreditHold(Document):
+    """Finance placed or released a credit hold on a customer."""
+
+    customer_id: Identifier
+    on_hold: bool

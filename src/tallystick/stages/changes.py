@@ -3,55 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from tallystick.checks.promises import PromiseRaceError
+from tallystick.checks.promises import promise_of_change, promises_of_changes
 from tallystick.control.audit import AuditEntry, write_audit
-from tallystick.control.exceptions import resolve_exceptions
+from tallystick.control.exceptions import Closing
 from tallystick.control.lineage import LineageFact
 from tallystick.documents.decision import CheckResult, Decision, gravest
 from tallystick.documents.event import EventType
 from tallystick.documents.order import Order
-from tallystick.documents.transaction import CommitmentState, FulfilmentState, IntakeState, Transaction
+from tallystick.documents.transaction import FulfilmentState, IntakeState, Transaction
+from tallystick.stages.decision import checks_summary, reasons_of, tax_amount_of
 from tallystick.stages.flow import COMMITMENT, Flow
-from tallystick.stages.intake import checks_summary, decided, reasons_of, tax_amount_of
+from tallystick.stages.impossible import NotFound, NotPossible, VersionConflict
 from tallystick.stages.outcome import Outcome, record_outcomes
+from tallystick.stages.redecision import clear_way, is_undecided, record_decided, redecide
 from tallystick.stages.transactions import DocumentRecord, Dossier, TransactionChange, lock_transaction, read_dossiers
-from tallystick.store.identifiers import new_id
 from tallystick.store.pool import Connection
 
-
-class NotFound(Exception):
-    """There is no such object for this principal."""
-
-
-class VersionConflict(Exception):
-    """Somebody changed the transaction since it was read."""
-
-
-class NotPossible(Exception):
-    """The transaction is past the point where this can be done; the message says why and what to do instead."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+UNCHANGEABLE = ("entity", "channel", "order_number", "currency")
+"""What makes an order this order."""
 
 
 async def change_order(
     flow: Flow, transaction_id: UUID, order: Order, body: dict[str, Any], *, expected_version: int, principal: str
 ) -> dict[str, Any]:
-    """Check a changed order and carry it to the ERP (or into the held order).
+    """Check a changed order and carry it to the ERP (or into the order that is held or was refused).
 
     Answers with the decision: a rejected or held change leaves the order in force as it is. Raises NotFound, VersionConflict
     or NotPossible.
     """
     dossier = await _dossier(flow, transaction_id)
     _changeable(dossier.transaction, expected_version)
-    _same_order(dossier.transaction, order)
+    check_same_order(dossier.transaction, order, (*UNCHANGEABLE, "customer_id"))
     entity = flow.settings.entities[order.entity]
-    in_force = dossier.order if dossier.transaction.intake is IntakeState.ACCEPTED else None
+    undecided = is_undecided(dossier.transaction)
+    in_force = None if undecided else _in_force(dossier)
     results = (await flow.checks.check(entity, [order], replacing=[in_force]))[0]
     decision = gravest(list(results))
     answer = {
@@ -60,116 +48,94 @@ async def change_order(
         "checks": checks_summary(results),
         "reasons": reasons_of(results),
     }
-    held = dossier.transaction.intake is IntakeState.HELD
-    if decision is Decision.REJECT or (decision is Decision.HOLD and not held):
+    if decision is Decision.REJECT or (decision is Decision.HOLD and not undecided):
         return answer
+    revision = max(dossier.orders) + 1
     async with flow.pool.acquire() as connection, connection.transaction():
-        await _lock(connection, transaction_id, expected_version)
-        revision = max(dossier.orders) + 1
+        transaction = await _lock(connection, transaction_id, expected_version)
+        await clear_way(connection, transaction, principal)
         outcome = (
-            await redecide(flow, connection, dossier, order, body, results, revision, principal)
-            if held
-            else _committed_change(flow, dossier, order, body, results, revision, principal)
+            redecide(flow, dossier, order, body, results, principal)
+            if in_force is None
+            else _asked(flow, dossier, order, body, results, in_force, revision, principal)
         )
         await record_decided(flow, connection, outcome)
-        await _audit(connection, dossier.transaction, principal, "order.change", {"revision": revision})
+        await _audit(connection, transaction, principal, "order.change", {"revision": revision})
     return answer | {"revision": revision}
 
 
-async def redecide(
-    flow: Flow,
-    connection: Connection,
-    dossier: Dossier,
-    order: Order,
-    body: dict[str, Any] | None,
-    results: Sequence[CheckResult],
-    revision: int,
-    principal: str,
-) -> Outcome:
-    """A held order judged anew: its open exceptions close, and it is accepted, or held with a new one."""
-    transaction = dossier.transaction
-    await resolve_exceptions(connection, by=principal, resolution="checked_again", transaction_id=transaction.id)
-    entity = flow.settings.entities[order.entity]
-    decision = gravest(list(results))
-    accepted = decision is Decision.ACCEPT
-    outcome = decided(flow, transaction.id, order, entity, results, new_id(), revision)
-    change = TransactionChange(
-        transaction.id,
-        intake=IntakeState.ACCEPTED if accepted else None,
-        commitment=CommitmentState.PENDING if accepted else None,
-        order_revision=revision,
-        ordered_amount=order.net_amount,
-        tax_amount=tax_amount_of(results, order),
-    )
-    documents: tuple[DocumentRecord, ...] = ()
-    if body is not None:
-        documents = (DocumentRecord(transaction.id, "order", order.order_number, order.channel, body, revision),)
-    news = flow.news(transaction, EventType.ORDER_RELEASED, {"by": principal}) if accepted else ()
-    return replace(outcome, change=change, documents=documents, messages=news + outcome.messages)
+def _in_force(dossier: Dossier) -> Order:
+    """The order that a change would replace, with the tax that it counts with."""
+    return dossier.order.model_copy(update={"tax_amount": dossier.transaction.tax_amount})
 
 
-async def record_decided(flow: Flow, connection: Connection, outcome: Outcome) -> None:
-    """Write what follows from a decision. Raises NotPossible where other orders were promised the stock or credit since."""
-    try:
-        await record_outcomes(connection, flow.carrier, [outcome])
-    except PromiseRaceError as race:
-        raise NotPossible(
-            "order.overtaken", "other orders took its stock or credit while it was being checked; try again"
-        ) from race
-
-
-def _committed_change(
+def _asked(
     flow: Flow,
     dossier: Dossier,
     order: Order,
     body: dict[str, Any],
     results: Sequence[CheckResult],
+    in_force: Order,
     revision: int,
     principal: str,
 ) -> Outcome:
+    """A change on its way to the ERP: what it takes more is promised now, in place of what an earlier one still waited for."""
     transaction = dossier.transaction
     entity = flow.settings.entities[order.entity]
     payload = {"revision": revision, "tax_amount": tax_amount_of(results, order)}
+    fact = LineageFact(transaction.id, "intake", "change_accepted", actor=principal, detail={"revision": revision})
     return Outcome(
         change=TransactionChange(transaction.id),
         documents=(DocumentRecord(transaction.id, "order", order.order_number, order.channel, body, revision),),
-        facts=(
-            LineageFact(transaction.id, "intake", "change_accepted", actor=principal, detail={"revision": revision}),
-        ),
+        facts=(fact,),
         messages=(flow.message(COMMITMENT, "change_order", entity.erp, transaction, payload),),
+        promised=(promise_of_change(in_force, order, revision, entity.erp, entity.policy, results),),
+        released=promises_of_changes(order, entity.erp, dossier.later_revisions),
     )
 
 
 async def cancel_order(
     flow: Flow, transaction_id: UUID, *, expected_version: int, reason: str | None, principal: str
 ) -> dict[str, Any]:
-    """Cancel an order: at once while the ERP does not have it, else by asking warehouse and ERP.
+    """Cancel an order: at once while nobody outside has it, else by asking warehouse and ERP.
 
     Raises NotFound, VersionConflict or NotPossible.
     """
     dossier = await _dossier(flow, transaction_id)
-    _changeable(dossier.transaction, expected_version)
     async with flow.pool.acquire() as connection, connection.transaction():
         transaction = await _lock(connection, transaction_id, expected_version)
-        entity = flow.settings.entities[transaction.entity]
-        if transaction.intake is IntakeState.HELD:
-            await resolve_exceptions(connection, by=principal, resolution="cancelled", transaction_id=transaction_id)
-            outcome = Outcome(
-                change=TransactionChange(transaction_id, intake=IntakeState.CANCELLED),
-                facts=(LineageFact(transaction_id, "intake", "cancelled", actor=principal, detail={"reason": reason}),),
-                messages=flow.news(transaction, EventType.ORDER_CANCELLED, {"reason": reason}),
-            )
-        else:
-            payload = {"reason": reason, "revision": transaction.order_revision}
-            outcome = Outcome(
-                change=TransactionChange(transaction_id),
-                facts=(LineageFact(transaction_id, "intake", "cancellation_asked", actor=principal),),
-                messages=(flow.message(COMMITMENT, "cancel_order", entity.erp, transaction, payload),),
-            )
+        await clear_way(connection, transaction, principal)
+        here = is_undecided(transaction)
+        outcome = (
+            _cancelled_here(flow, transaction, reason, principal)
+            if here
+            else _cancellation_asked(flow, dossier, reason, principal)
+        )
         await record_outcomes(connection, flow.carrier, [outcome])
         await _audit(connection, transaction, principal, "order.cancel", {"reason": reason})
-    done = transaction.intake is IntakeState.HELD
-    return {"transaction_id": str(transaction_id), "state": "cancelled" if done else "cancelling"}
+    return {"transaction_id": str(transaction_id), "state": "cancelled" if here else "cancelling"}
+
+
+def _cancelled_here(flow: Flow, transaction: Transaction, reason: str | None, principal: str) -> Outcome:
+    detail = {"reason": reason}
+    return Outcome(
+        change=TransactionChange(transaction.id, intake=IntakeState.CANCELLED),
+        facts=(LineageFact(transaction.id, "intake", "cancelled", actor=principal, detail=detail),),
+        messages=flow.news(transaction, EventType.ORDER_CANCELLED, detail),
+        closings=(Closing(transaction.id, principal, "cancelled", reason),),
+    )
+
+
+def _cancellation_asked(flow: Flow, dossier: Dossier, reason: str | None, principal: str) -> Outcome:
+    transaction = dossier.transaction
+    erp = flow.settings.entities[transaction.entity].erp
+    payload = {"reason": reason, "revision": transaction.order_revision}
+    detail = {"reason": reason}
+    return Outcome(
+        change=TransactionChange(transaction.id),
+        facts=(LineageFact(transaction.id, "intake", "cancellation_asked", actor=principal, detail=detail),),
+        messages=(flow.message(COMMITMENT, "cancel_order", erp, transaction, payload),),
+    )
 
 
 async def _dossier(flow: Flow, transaction_id: UUID) -> Dossier:
@@ -199,8 +165,9 @@ def _changeable(transaction: Transaction, expected_version: int) -> None:
         raise NotPossible("order.shipped", "goods have shipped; a return or a new order is the way now")
 
 
-def _same_order(transaction: Transaction, order: Order) -> None:
-    for field in ("entity", "channel", "order_number", "customer_id", "currency"):
+def check_same_order(transaction: Transaction, order: Order, fields: Sequence[str]) -> None:
+    """Raises NotPossible where a new revision differs in what a revision can't change."""
+    for field in fields:
         if getattr(order, field) != getattr(transaction, field):
             raise NotPossible(
                 f"order.{field}_changed",

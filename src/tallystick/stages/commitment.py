@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from tallystick.checks.promises import promise_of
+from tallystick.checks.promises import promise_of, promises_of_changes
+from tallystick.control.audit import SYSTEM
+from tallystick.control.exceptions import ExceptionOpening, resolve_exceptions
 from tallystick.documents.event import EventType
+from tallystick.documents.money import format_minor
+from tallystick.documents.order import Order
 from tallystick.documents.transaction import CommitmentState, FulfilmentState, IntakeState
-from tallystick.mailbox.messages import Done
+from tallystick.mailbox.dead_letters import MessageFilter, discard_messages, list_messages
+from tallystick.mailbox.messages import Delivery, Done, Message
+from tallystick.stages.change_refusal import not_changed
 from tallystick.stages.flow import COMMITMENT, FULFILMENT, Flow
 from tallystick.stages.outcome import Outcome
 from tallystick.stages.references import order_reference
 from tallystick.stages.stage import Result, Stage, Work
 from tallystick.stages.transactions import CrossReference, TransactionChange
-from tallystick.systems.failure import Failure
+from tallystick.store.pool import Connection
+from tallystick.systems.failure import Failure, Rejected
 from tallystick.systems.ports import OrderCommand, OrderCommitted
+
+_MOST_WAITING = 10_000
+
+
+class Commitment(Stage):
+    """The stage; a cancellation that waits behind an order that the ERP refuses has its way."""
+
+    async def bury(self, connection: Connection, failed: Sequence[tuple[Delivery, Failure]]) -> None:
+        """As every stage does; then what was refused and is to be cancelled anyway is given up."""
+        await super().bury(connection, failed)
+        refused = [each for each, why in failed if isinstance(why, Rejected) and each.kind == "commit_order"]
+        if not refused:
+            return
+        wanted = MessageFilter(stage=COMMITMENT, kind="cancel_order", state="parked")
+        cancelled = {each["transaction_id"] for each in await list_messages(connection, wanted, limit=_MOST_WAITING)}
+        moot = [each.id for each in refused if each.transaction_id in cancelled]
+        await discard_messages(connection, moot)
+        await resolve_exceptions(connection, by=SYSTEM, resolution="cancelled", message_ids=moot)
 
 
 def commitment(flow: Flow) -> Stage:
     """The stage with its kinds of messages."""
     kinds = {"commit_order": commit_orders, "change_order": change_orders, "cancel_order": cancel_orders}
-    return Stage(COMMITMENT, flow, kinds, refuse)
+    return Commitment(COMMITMENT, flow, kinds, refuse)
 
 
 def _command(work: Work) -> OrderCommand:
@@ -37,26 +62,45 @@ def _command(work: Work) -> OrderCommand:
 
 
 async def commit_orders(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
-    """Make the orders in the ERP; an order cancelled meanwhile is left out."""
+    """Make the orders in the ERP; one that was cancelled or rejected meanwhile is left out."""
     wanted = [work for work in works if work.dossier.transaction.intake is IntakeState.ACCEPTED]
     asked_at = datetime.now(UTC)
-    answers = await flow.erp(works[0].delivery.system).commit_orders([_command(work) for work in wanted])
-    by_id = {
+    commands = [_command(work) for work in wanted]
+    answers = await flow.erp(works[0].delivery.system).commit_orders(commands) if commands else ()
+    committed = {
         work.delivery.id: _committed(flow, work, answer, asked_at) for work, answer in zip(wanted, answers, strict=True)
     }
-    return [by_id.get(work.delivery.id, Done(Outcome())) for work in works]
+    return [committed.get(work.delivery.id) or _left_out(flow, work) for work in works]
+
+
+def _left_out(flow: Flow, work: Work) -> Result:
+    """An order that is not to be committed any more: the ERP never hears of it."""
+    transaction = work.dossier.transaction
+    entity = flow.settings.entities[transaction.entity]
+    return Done(
+        Outcome(
+            change=TransactionChange(transaction.id, commitment=CommitmentState.NONE),
+            facts=(work.fact(COMMITMENT, "left_out", intake=transaction.intake.value),),
+            released=(promise_of(work.dossier.order, entity.erp, entity.policy),),
+        )
+    )
 
 
 def _committed(flow: Flow, work: Work, answer: OrderCommitted | Failure, asked_at: datetime) -> Result:
     if isinstance(answer, Failure):
         return answer
-    transaction = work.dossier.transaction
+    transaction, order = work.dossier.transaction, work.dossier.order
     entity = flow.settings.entities[transaction.entity]
     ships = entity.wms is not None
-    messages = flow.news(transaction, EventType.ORDER_COMMITTED, {"erp_reference": answer.erp_reference})
-    if ships:
-        payload = {"revision": transaction.order_revision, "erp_reference": answer.erp_reference}
-        messages += (flow.message(FULFILMENT, "request_shipment", str(entity.wms), transaction, payload),)
+    request = _request_shipment(flow, work, transaction.order_revision) if ships else ()
+    reference = CrossReference(
+        work.delivery.system,
+        "order",
+        answer.erp_reference,
+        transaction.entity,
+        transaction.id,
+        order_reference(transaction.id),
+    )
     return Done(
         Outcome(
             change=TransactionChange(
@@ -65,31 +109,64 @@ def _committed(flow: Flow, work: Work, answer: OrderCommitted | Failure, asked_a
                 fulfilment=FulfilmentState.REQUESTED if ships else None,
                 erp_reference=answer.erp_reference,
             ),
-            references=(
-                CrossReference(
-                    work.delivery.system,
-                    "order",
-                    answer.erp_reference,
-                    transaction.entity,
-                    transaction.id,
-                    order_reference(transaction.id),
-                ),
-            ),
+            references=(reference,),
             facts=(
                 work.fact(
                     COMMITMENT, "committed", erp_reference=answer.erp_reference, already_there=answer.already_there
                 ),
             ),
-            messages=messages,
-            kept=(promise_of(work.dossier.order, entity.erp, entity.policy, asked_at=asked_at),),
+            messages=(
+                *flow.news(transaction, EventType.ORDER_COMMITTED, {"erp_reference": answer.erp_reference}),
+                *request,
+            ),
+            exceptions=_difference(work, order, answer, entity.policy.exception_due_hours),
+            kept=(promise_of(order, entity.erp, entity.policy, asked_at=asked_at),),
         )
+    )
+
+
+def _request_shipment(flow: Flow, work: Work, revision: int) -> tuple[Message, ...]:
+    transaction = work.dossier.transaction
+    wms = str(flow.settings.entities[transaction.entity].wms)
+    return (flow.message(FULFILMENT, "request_shipment", wms, transaction, {"revision": revision}),)
+
+
+def _difference(work: Work, order: Order, answer: OrderCommitted, due_hours: float) -> tuple[ExceptionOpening, ...]:
+    """An exception where the ERP's untaxed total is not the order's; the flow goes on, invoices will differ the same way."""
+    if answer.net_amount is None or answer.net_amount == order.net_amount:
+        return ()
+    transaction = work.dossier.transaction
+    ours, theirs = format_minor(order.net_amount, order.currency), format_minor(answer.net_amount, order.currency)
+    risk = abs(answer.net_amount - order.net_amount)
+    message = f"the ERP holds it at {theirs} {order.currency} net, the order says {ours}; correct the one that is wrong"
+    reason = {
+        "code": "order.total_differs",
+        "message": message,
+        "order_value": ours,
+        "system_value": theirs,
+        "money_at_risk": risk,
+    }
+    return (
+        ExceptionOpening(
+            entity=transaction.entity,
+            type="order.differs",
+            stage=COMMITMENT,
+            summary=f"order {order.order_number} differs in the ERP ({answer.erp_reference}): {message}",
+            transaction_id=transaction.id,
+            system=work.delivery.system,
+            reasons=(reason,),
+            context={"erp_reference": answer.erp_reference},
+            money_at_risk=risk,
+            currency=order.currency,
+            due_in=timedelta(hours=due_hours),
+        ),
     )
 
 
 def _warehouse_first(flow: Flow, work: Work) -> Result | None:
     """A change or cancellation of an order that the warehouse has is agreed with the warehouse before the ERP."""
     transaction = work.dossier.transaction
-    if work.delivery.payload.get("warehouse_released") or transaction.fulfilment is not FulfilmentState.REQUESTED:
+    if transaction.fulfilment is not FulfilmentState.REQUESTED:
         return None
     entity = flow.settings.entities[transaction.entity]
     payload = {**work.delivery.payload, "then": work.delivery.kind}
@@ -101,54 +178,84 @@ def _warehouse_first(flow: Flow, work: Work) -> Result | None:
 
 async def change_orders(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
     """Change orders of which nothing has shipped: the warehouse lets go first, then the ERP, then it ships anew."""
-    first = {work.delivery.id: _warehouse_first(flow, work) for work in works}
-    ready = [work for work in works if first[work.delivery.id] is None]
-    answers = await flow.erp(works[0].delivery.system).change_orders([_command(work) for work in ready])
-    changed = {work.delivery.id: _changed(flow, work, answer) for work, answer in zip(ready, answers, strict=True)}
-    return [first[work.delivery.id] or changed[work.delivery.id] for work in works]
+    early = {work.delivery.id: _too_late(flow, work) or _warehouse_first(flow, work) for work in works}
+    ready = [work for work in works if early[work.delivery.id] is None]
+    asked_at = datetime.now(UTC)
+    commands = [_command(work) for work in ready]
+    answers = await flow.erp(works[0].delivery.system).change_orders(commands) if commands else ()
+    changed = {
+        work.delivery.id: _changed(flow, work, answer, asked_at) for work, answer in zip(ready, answers, strict=True)
+    }
+    return [early[work.delivery.id] or changed[work.delivery.id] for work in works]
 
 
-def _changed(flow: Flow, work: Work, answer: OrderCommitted | Failure) -> Result:
+def _too_late(flow: Flow, work: Work) -> Result | None:
+    """The answer to a change of an order that the ERP does not have, or not any more."""
+    transaction = work.dossier.transaction
+    if transaction.commitment is CommitmentState.COMMITTED:
+        return None
+    message = f"the order is {transaction.commitment.value} at the ERP; there is nothing to change"
+    failure = Rejected(message, system=work.delivery.system, code="order.not_committed")
+    fact = work.fact(COMMITMENT, "change_left_out", commitment=transaction.commitment.value)
+    outcome = not_changed(flow, work, "change_order", failure)
+    return Done(Outcome(facts=(fact,), messages=outcome.messages, released=outcome.released))
+
+
+def _changed(flow: Flow, work: Work, answer: OrderCommitted | Failure, asked_at: datetime) -> Result:
     if isinstance(answer, Failure):
         return answer
     transaction = work.dossier.transaction
     entity = flow.settings.entities[transaction.entity]
     revision = int(work.delivery.payload["revision"])
     order = work.dossier.orders[revision]
-    messages = flow.news(transaction, EventType.ORDER_CHANGED, {"revision": revision, "net_amount": order.net_amount})
-    if work.delivery.payload.get("warehouse_released"):
-        payload = {"revision": revision, "erp_reference": answer.erp_reference}
-        messages += (flow.message(FULFILMENT, "request_shipment", str(entity.wms), transaction, payload),)
+    tax_amount = work.delivery.payload.get("tax_amount")
+    news = flow.news(transaction, EventType.ORDER_CHANGED, {"revision": revision, "net_amount": order.net_amount})
+    ships = entity.wms is not None
     return Done(
         Outcome(
             change=TransactionChange(
                 transaction.id,
+                customer_po=order.customer_po,
+                fulfilment=FulfilmentState.REQUESTED if ships else None,
                 order_revision=revision,
                 ordered_amount=order.net_amount,
-                tax_amount=work.delivery.payload.get("tax_amount") or order.tax_amount or 0,
+                tax_amount=(order.tax_amount or 0) if tax_amount is None else tax_amount,
                 erp_reference=answer.erp_reference,
             ),
             facts=(work.fact(COMMITMENT, "changed", revision=revision),),
-            messages=messages,
+            messages=news + (_request_shipment(flow, work, revision) if ships else ()),
+            exceptions=_difference(work, order, answer, entity.policy.exception_due_hours),
+            kept=promises_of_changes(order, entity.erp, [revision], asked_at=asked_at),
         )
     )
 
 
 async def cancel_orders(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
-    """Cancel orders of which nothing has shipped; one the ERP never had is cancelled here alone."""
-    first = {work.delivery.id: _warehouse_first(flow, work) for work in works}
+    """Cancel orders of which nothing has shipped; one that the ERP refused, or never had, is cancelled here alone."""
+    first = {work.delivery.id: _repeated(work) or _warehouse_first(flow, work) for work in works}
     ready = [work for work in works if first[work.delivery.id] is None]
-    in_erp = [work for work in ready if work.dossier.transaction.commitment is CommitmentState.COMMITTED]
-    answers = await flow.erp(works[0].delivery.system).cancel_orders([_command(work) for work in in_erp])
+    in_erp = [
+        work
+        for work in ready
+        if work.dossier.transaction.commitment in (CommitmentState.COMMITTED, CommitmentState.PENDING)
+    ]
+    commands = [_command(work) for work in in_erp]
+    answers = await flow.erp(works[0].delivery.system).cancel_orders(commands) if commands else ()
     failed = {
         work.delivery.id: answer for work, answer in zip(in_erp, answers, strict=True) if isinstance(answer, Failure)
     }
     return [first[each.delivery.id] or failed.get(each.delivery.id) or _cancelled(flow, each) for each in works]
 
 
+def _repeated(work: Work) -> Result | None:
+    """Asked twice, cancelled once."""
+    return Done(Outcome()) if work.dossier.transaction.intake is IntakeState.CANCELLED else None
+
+
 def _cancelled(flow: Flow, work: Work) -> Result:
-    transaction = work.dossier.transaction
+    transaction, order = work.dossier.transaction, work.dossier.order
     entity = flow.settings.entities[transaction.entity]
+    reason = work.delivery.payload.get("reason")
     return Done(
         Outcome(
             change=TransactionChange(
@@ -157,9 +264,12 @@ def _cancelled(flow: Flow, work: Work) -> Result:
                 commitment=CommitmentState.CANCELLED,
                 fulfilment=FulfilmentState.CANCELLED,
             ),
-            facts=(work.fact(COMMITMENT, "cancelled", reason=work.delivery.payload.get("reason")),),
-            messages=flow.news(transaction, EventType.ORDER_CANCELLED, {"reason": work.delivery.payload.get("reason")}),
-            released=(promise_of(work.dossier.order, entity.erp, entity.policy),),
+            facts=(work.fact(COMMITMENT, "cancelled", reason=reason),),
+            messages=flow.news(transaction, EventType.ORDER_CANCELLED, {"reason": reason}),
+            released=(
+                promise_of(order, entity.erp, entity.policy),
+                *promises_of_changes(order, entity.erp, work.dossier.later_revisions),
+            ),
         )
     )
 
@@ -167,13 +277,11 @@ def _cancelled(flow: Flow, work: Work) -> Result:
 def refuse(flow: Flow, work: Work, failure: Failure) -> Outcome:
     """The ERP said no: a new order is refused and frees what it was promised; a change or cancellation just did not happen."""
     transaction = work.dossier.transaction
-    entity = flow.settings.entities[transaction.entity]
-    data = {"what": work.delivery.kind, "code": failure.code, "message": failure.message}
-    news = flow.news(transaction, EventType.ORDER_REFUSED, data)
     if work.delivery.kind != "commit_order":
-        return Outcome(messages=news)
+        return not_changed(flow, work, work.delivery.kind, failure)
+    entity = flow.settings.entities[transaction.entity]
     return Outcome(
         change=TransactionChange(transaction.id, commitment=CommitmentState.REFUSED),
-        messages=news,
+        messages=flow.news(transaction, EventType.ORDER_REFUSED, {"code": failure.code, "message": failure.message}),
         released=(promise_of(work.dossier.order, entity.erp, entity.policy),),
     )

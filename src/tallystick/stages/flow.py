@@ -20,7 +20,7 @@ from tallystick.store.pool import Pool
 from tallystick.systems.failure import Unavailable
 from tallystick.systems.ports import Crm, Erp, Payments, System, Tax, Wms
 
-COMMITMENT, FULFILMENT, INVOICING = "commitment", "fulfilment", "invoicing"
+INTAKE, COMMITMENT, FULFILMENT, INVOICING = "intake", "commitment", "fulfilment", "invoicing"
 SETTLEMENT, RETURNS, PUBLICATION = "settlement", "returns", "publication"
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 from tallystick.documents.event import EventType
 from tallystick.documents.order import Order
 from tallystick.documents.shipment import Shipment
 from tallystick.documents.transaction import CommitmentState, FulfilmentState
 from tallystick.mailbox.messages import Done
+from tallystick.stages.change_refusal import not_changed
+from tallystick.stages.early import Early
 from tallystick.stages.flow import COMMITMENT, FULFILMENT, INVOICING, Flow
 from tallystick.stages.outcome import Outcome
 from tallystick.stages.references import order_reference, shipment_reference, warehouse_reference
-from tallystick.stages.stage import Result, Stage, Work
+from tallystick.stages.stage import Result, Stage, Work, carry_documents, wait_outside, waited
 from tallystick.stages.transactions import CrossReference, DocumentRecord, TransactionChange
-from tallystick.systems.failure import Failure, Rejected, Transient
+from tallystick.systems.failure import Failure, Rejected
 from tallystick.systems.ports import Accepted, ShipmentCommand, ShipmentRecorded
 
 
@@ -26,10 +30,27 @@ def fulfilment(flow: Flow) -> Stage:
         "cancel_shipment": cancel_shipments,
         "record_shipment": record_shipments,
     }
-    return Stage(FULFILMENT, flow, kinds)
+    return Stage(FULFILMENT, flow, kinds, _refuse, _at_risk)
+
+
+def _refuse(flow: Flow, work: Work, failure: Failure) -> Outcome:
+    """The warehouse said no: where it was asked to let go of an order, that order's change or cancellation is off."""
+    if work.delivery.kind != "cancel_shipment":
+        return Outcome()
+    return not_changed(flow, work, str(work.delivery.payload["then"]), failure)
+
+
+def _at_risk(work: Work) -> int:
+    """The value of the shipment that could not be recorded, else of all that has not shipped."""
+    transaction = work.dossier.transaction
+    shipment = work.document(Shipment) if work.delivery.kind == "record_shipment" else None
+    if isinstance(shipment, Shipment):
+        return shipped_value(work.dossier.order, shipped_quantities([shipment]))
+    return transaction.ordered_amount - transaction.shipped_amount
 
 
 def _warehouse_command(work: Work) -> ShipmentCommand:
+    """A warehouse order's reference is that of the revision in force: what the warehouse has is what is in force."""
     transaction = work.dossier.transaction
     in_force = transaction.order_revision
     requested = work.delivery.kind == "request_shipment"
@@ -73,46 +94,57 @@ def _let_go(flow: Flow, work: Work, answer: Accepted | Failure) -> Result:
         return answer
     transaction = work.dossier.transaction
     entity = flow.settings.entities[transaction.entity]
-    payload = {key: value for key, value in work.delivery.payload.items() if key != "then"} | {
-        "warehouse_released": True
-    }
+    payload = {key: value for key, value in work.delivery.payload.items() if key != "then"}
     message = flow.message(COMMITMENT, str(work.delivery.payload["then"]), entity.erp, transaction, payload)
-    return Done(Outcome(facts=(work.fact(FULFILMENT, "released_by_warehouse"),), messages=(message,)))
+    return Done(
+        Outcome(
+            change=TransactionChange(transaction.id, fulfilment=FulfilmentState.NONE),
+            facts=(work.fact(FULFILMENT, "released_by_warehouse"),),
+            messages=(message,),
+        )
+    )
 
 
 async def record_shipments(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
     """Record dispatches in the ERP; what does not fit the order goes to a person before anything is written."""
-    results: dict[object, Result] = {}
-    ready: list[tuple[Work, Shipment]] = []
-    for work in works:
-        shipment = Shipment.model_validate(work.delivery.payload["shipment"])
-        refusal = _refusal(work, shipment)
-        if ("shipment", shipment.number) in work.dossier.numbers:
-            results[work.delivery.id] = Done(Outcome())
-        elif refusal is not None:
-            results[work.delivery.id] = refusal
-        else:
-            ready.append((work, shipment))
-    answers = await flow.erp(works[0].delivery.system).record_shipments([_record_command(*each) for each in ready])
-    for (work, shipment), answer in zip(ready, answers, strict=True):
-        results[work.delivery.id] = _recorded(flow, work, shipment, answer)
-    return [results[work.delivery.id] for work in works]
+    erp = flow.erp(works[0].delivery.system)
+    return await carry_documents(
+        works,
+        Shipment,
+        partial(_without_erp, flow),
+        lambda ready: erp.record_shipments([_record_command(*each) for each in ready]),
+        partial(_recorded, flow),
+    )
 
 
-def _refusal(work: Work, shipment: Shipment) -> Failure | None:
-    transaction = work.dossier.transaction
+def _without_erp(flow: Flow, work: Work, shipment: Shipment) -> Result | None:
+    """The answer where the ERP need not, or must not, be asked."""
+    transaction, order = work.dossier.transaction, work.dossier.order
+    repeated = work.repetition("shipment", shipment)
+    if repeated is not None:
+        return repeated
+    system = work.delivery.system
     if transaction.commitment is CommitmentState.PENDING:
-        return Transient(
-            "the order is not in the ERP yet", system=work.delivery.system, code="shipment.before_commitment"
-        )
+        message = f"shipment {shipment.number} is of an order that the ERP does not have yet"
+        return Early(message, system=system, code="shipment.before_commitment", transaction=transaction)
     if transaction.commitment is not CommitmentState.COMMITTED:
         message = f"shipment {shipment.number} is of an order that is {transaction.commitment.value}; stop the goods or the order"
-        return Rejected(message, system=work.delivery.system, code="shipment.order_not_committed")
-    problems = shipment_problems(work.dossier.order, work.dossier.shipments, shipment)
+        return Rejected(message, system=system, code="shipment.order_not_committed")
+    problems = shipment_problems(order, work.dossier.shipments, shipment)
     if problems:
         message = f"shipment {shipment.number} does not fit the order: {'; '.join(problems)}"
-        return Rejected(message, system=work.delivery.system, code="shipment.does_not_fit")
+        return Rejected(message, system=system, code="shipment.does_not_fit")
+    wait = flow.settings.entities[transaction.entity].policy.overtaken_shipment_seconds
+    after = shipped_quantities([*work.dossier.shipments, shipment])
+    if shipment.final and wait and not waited(work) and not _nothing_open(order, after):
+        # The ERP closes the order with its last shipment: one that left earlier and comes later would be refused.
+        fact = work.fact(FULFILMENT, "last_shipment_waits", shipment=shipment.number, seconds=wait)
+        return Done(Outcome(facts=(fact,), messages=(wait_outside(work.delivery, timedelta(seconds=wait)),)))
     return None
+
+
+def _nothing_open(order: Order, shipped: Mapping[int, Decimal]) -> bool:
+    return all(shipped.get(line.line_number, 0) >= line.quantity for line in order.lines)
 
 
 def shipped_quantities(shipments: Sequence[Shipment]) -> dict[int, Decimal]:
@@ -164,16 +196,12 @@ def _record_command(work: Work, shipment: Shipment) -> ShipmentCommand:
     )
 
 
-def _recorded(flow: Flow, work: Work, shipment: Shipment, answer: ShipmentRecorded | Failure) -> Result:
-    if isinstance(answer, Failure):
-        return answer
+def _recorded(flow: Flow, work: Work, shipment: Shipment, answer: ShipmentRecorded) -> Result:
     transaction, order = work.dossier.transaction, work.dossier.order
     entity = flow.settings.entities[transaction.entity]
-    before, after = (
-        shipped_quantities(work.dossier.shipments),
-        shipped_quantities([*work.dossier.shipments, shipment]),
-    )
-    complete = shipment.final or all(after.get(line.line_number, 0) >= line.quantity for line in order.lines)
+    before = shipped_quantities(work.dossier.shipments)
+    after = shipped_quantities([*work.dossier.shipments, shipment])
+    complete = shipment.final or _nothing_open(order, after)
     state = FulfilmentState.COMPLETE if complete else FulfilmentState.PARTIAL
     body = shipment.model_dump(mode="json")
     data = {"shipment": body, "fulfilment": state.value}
@@ -183,7 +211,7 @@ def _recorded(flow: Flow, work: Work, shipment: Shipment, answer: ShipmentRecord
             change=TransactionChange(
                 transaction.id, fulfilment=state, shipped=shipped_value(order, after) - shipped_value(order, before)
             ),
-            documents=(DocumentRecord(transaction.id, "shipment", shipment.number, entity.wms or "wms", body),),
+            documents=(DocumentRecord(transaction.id, "shipment", shipment.number, work.sender, body),),
             references=(_reference(work, "shipment", answer.system_reference, answer.reference),),
             facts=(work.fact(FULFILMENT, "shipped", shipment=shipment.number, state=state.value),),
             messages=(

@@ -5,31 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from tallystick.checks.promises import Promise, PromiseRaceError, promise_of
-from tallystick.control.exceptions import ExceptionOpening
+import asyncpg
+
+from tallystick.checks.promises import PromiseRaceError
+from tallystick.control.audit import AuditEntry
 from tallystick.control.lineage import LineageFact
 from tallystick.documents.decision import CheckResult, Decision, gravest
-from tallystick.documents.event import EventType
 from tallystick.documents.order import Order
-from tallystick.documents.transaction import CommitmentState, IntakeState
+from tallystick.documents.transaction import CommitmentState
 from tallystick.mailbox.inbox import Entry, accept_entries, find_entries
-from tallystick.mailbox.messages import Message
 from tallystick.settings import Entity
-from tallystick.stages.flow import COMMITMENT, Flow
+from tallystick.stages.decision import STATES, checks_summary, decided, reasons_of, tax_amount_of
+from tallystick.stages.flow import Flow
 from tallystick.stages.outcome import Outcome, record_outcomes
 from tallystick.stages.transactions import DocumentRecord
 from tallystick.store.identifiers import new_id
 from tallystick.store.pool import Connection
 
-_STATES = {
-    Decision.ACCEPT: IntakeState.ACCEPTED,
-    Decision.HOLD: IntakeState.HELD,
-    Decision.REJECT: IntakeState.REJECTED,
-}
+_MOST_RACES = 50
+"""Every lost race means that somebody else got through; more than a few in a row have not been seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +167,14 @@ class KeyRaceError(Exception):
 async def submit_orders(intake: Intake, submissions: Sequence[Submission]) -> list[IntakeAnswer]:
     """`Intake.submit`, again where another process was first at the same moment: with the same key (its answer is found then),
     or with orders that took the stock or credit these were to have."""
+    races = 0
     while True:
         try:
             return await intake.submit(submissions)
-        except (KeyRaceError, PromiseRaceError):
-            continue
+        except (KeyRaceError, PromiseRaceError, asyncpg.DeadlockDetectedError):
+            races += 1
+            if races == _MOST_RACES:
+                raise
 
 
 def _repetition(submission: Submission, entry: Entry) -> IntakeAnswer:
@@ -185,33 +185,6 @@ def _repetition(submission: Submission, entry: Entry) -> IntakeAnswer:
         "detail": f"Idempotency-Key {submission.idempotency_key!r} came with another payload before; use a new key",
     }
     return IntakeAnswer(409, body, entry.transaction_id)
-
-
-def tax_amount_of(results: Sequence[CheckResult], order: Order) -> int | None:
-    """The tax service's amount, else what the channel quoted; None: the ERP computes it."""
-    return next((each.tax_amount for each in results if each.tax_amount is not None), order.tax_amount)
-
-
-def reasons_of(results: Sequence[CheckResult]) -> list[dict[str, Any]]:
-    """All reasons as plain data, the gravest first."""
-    reasons = sorted(
-        (reason for result in results for reason in result.reasons), key=lambda each: -each.decision.gravity
-    )
-    return [reason.model_dump(mode="json") for reason in reasons]
-
-
-def checks_summary(results: Sequence[CheckResult]) -> list[dict[str, Any]]:
-    """Each check's decision, source and duration, for answers and lineage."""
-    return [
-        {
-            "check": each.check,
-            "decision": each.decision.value,
-            "source": each.source,
-            "facts_age_seconds": each.facts_age_seconds,
-            "duration_ms": each.duration_ms,
-        }
-        for each in results
-    ]
 
 
 def _answer(case: _Case) -> IntakeAnswer:
@@ -230,7 +203,8 @@ def _answer(case: _Case) -> IntakeAnswer:
 
 
 async def _insert_transactions(connection: Connection, cases: Sequence[_Case]) -> set[UUID]:
-    """Insert those whose order number is free; returns their ids."""
+    """Insert those whose order number is free; returns their ids. In one order, so that batches side by side never deadlock."""
+    cases = sorted(cases, key=lambda case: _live_key(case.submission.order))
     orders = [case.submission.order for case in cases]
     rows = await connection.fetch(
         """
@@ -248,12 +222,16 @@ async def _insert_transactions(connection: Connection, cases: Sequence[_Case]) -
         [order.customer_po for order in orders],
         [order.customer_id for order in orders],
         [order.currency for order in orders],
-        [_STATES[case.decision] for case in cases],
+        [STATES[case.decision] for case in cases],
         [CommitmentState.PENDING if case.decision is Decision.ACCEPT else CommitmentState.NONE for case in cases],
         [order.net_amount for order in orders],
         [tax_amount_of(case.results, case.submission.order) or 0 for case in cases],
     )
     return {row["id"] for row in rows}
+
+
+def _live_key(order: Order) -> tuple[str, str, str]:
+    return order.entity, order.channel, order.order_number
 
 
 async def _conflict(connection: Connection, case: _Case) -> IntakeAnswer:
@@ -282,69 +260,13 @@ def _outcome(flow: Flow, case: _Case) -> Outcome:
     received = LineageFact(transaction_id, "intake", "received", system=order.channel, actor=case.submission.principal)
     document = DocumentRecord(transaction_id, "order", order.order_number, order.channel, case.submission.body)
     outcome = decided(flow, transaction_id, order, case.entity, case.results, case.exception_id)
-    return replace(outcome, documents=(document,), facts=(received, *outcome.facts))
-
-
-def decided(
-    flow: Flow,
-    transaction_id: UUID,
-    order: Order,
-    entity: Entity,
-    results: Sequence[CheckResult],
-    exception_id: UUID | None,
-    revision: int = 1,
-) -> Outcome:
-    """What follows from the checks' decision on an order that the ERP does not have yet."""
-    decision = gravest(list(results))
-    fact = LineageFact(
+    submitted = AuditEntry(
+        case.submission.principal,
+        "order.submit",
+        "transaction",
+        str(transaction_id),
+        order.entity,
         transaction_id,
-        "intake",
-        _STATES[decision].value,
-        duration_ms=max((each.duration_ms for each in results), default=None),
-        detail={"checks": checks_summary(results), "reasons": [each["code"] for each in reasons_of(results)]},
+        detail={"channel": order.channel, "order_number": order.order_number, "decision": case.decision.value},
     )
-    messages: tuple[Message, ...] = ()
-    promised: tuple[Promise, ...] = ()
-    exceptions: tuple[ExceptionOpening, ...] = ()
-    news = {
-        Decision.ACCEPT: EventType.ORDER_ACCEPTED,
-        Decision.HOLD: EventType.ORDER_HELD,
-        Decision.REJECT: EventType.ORDER_REJECTED,
-    }[decision]
-    data = {"reasons": reasons_of(results)} if decision is not Decision.ACCEPT else {}
-    if decision is Decision.ACCEPT:
-        payload = {"revision": revision, "tax_amount": tax_amount_of(results, order)}
-        commit = Message(
-            stage=COMMITMENT,
-            system=entity.erp,
-            kind="commit_order",
-            lane=transaction_id,
-            transaction_id=transaction_id,
-            entity=order.entity,
-            payload=payload,
-        )
-        messages, promised = (commit,), (promise_of(order, entity.erp, entity.policy, results),)
-    elif decision is Decision.HOLD:
-        exceptions = (_held(transaction_id, order, entity, results, exception_id),)
-    told = flow.news_of(transaction_id, order.entity, order.channel, order.order_number, news, data)
-    return Outcome(facts=(fact,), messages=messages + told, promised=promised, exceptions=exceptions)
-
-
-def _held(
-    transaction_id: UUID, order: Order, entity: Entity, results: Sequence[CheckResult], exception_id: UUID | None
-) -> ExceptionOpening:
-    reasons = [reason for reason in reasons_of(results) if reason["decision"] != Decision.ACCEPT]
-    more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-    return ExceptionOpening(
-        entity=order.entity,
-        type="order.held",
-        stage="intake",
-        summary=f"order {order.order_number} is held: {reasons[0]['message']}{more}",
-        transaction_id=transaction_id,
-        reasons=tuple(reasons),
-        context={"checks": checks_summary(results), "customer_id": order.customer_id, "channel": order.channel},
-        money_at_risk=min(sum(reason["money_at_risk"] for reason in reasons), max(order.net_amount, 0)),
-        currency=order.currency,
-        due_in=timedelta(hours=entity.policy.exception_due_hours),
-        id=exception_id or new_id(),
-    )
+    return replace(outcome, documents=(document,), facts=(received, *outcome.facts), audits=(submitted,))

@@ -9,20 +9,31 @@ from tallystick.control.exceptions import ExceptionOpening
 from tallystick.documents.event import EventType
 from tallystick.documents.invoice import Invoice
 from tallystick.documents.money import format_minor
-from tallystick.documents.order import Order
+from tallystick.documents.transaction import FulfilmentState
 from tallystick.mailbox.messages import Done
+from tallystick.settings import Entity
 from tallystick.stages.flow import INVOICING, SETTLEMENT, Flow
+from tallystick.stages.fulfilment import shipped_quantities, shipped_value
+from tallystick.stages.invoice_comparison import Expectation, invoice_differences
 from tallystick.stages.outcome import Outcome
 from tallystick.stages.references import invoice_reference, order_reference, shipment_reference
 from tallystick.stages.stage import Result, Stage, Work
 from tallystick.stages.transactions import CrossReference, DocumentRecord, TransactionChange
-from tallystick.systems.failure import Failure
+from tallystick.systems.failure import Failure, Rejected
 from tallystick.systems.ports import InvoiceCommand
 
 
 def invoicing(flow: Flow) -> Stage:
-    """The stage with its one kind of message."""
-    return Stage(INVOICING, flow, {"invoice_shipment": invoice_shipments})
+    """The stage with its kinds of messages."""
+    kinds = {"invoice_shipment": invoice_shipments, "record_invoice": record_invoices}
+    return Stage(INVOICING, flow, kinds, at_risk=_at_risk)
+
+
+def _at_risk(work: Work) -> int:
+    """What the shipment that has no invoice costs at the order's prices."""
+    number = work.delivery.payload.get("shipment_number")
+    shipped = shipped_quantities([each for each in work.dossier.shipments if each.number == number])
+    return shipped_value(work.dossier.order, shipped)
 
 
 def _command(work: Work) -> InvoiceCommand:
@@ -40,15 +51,28 @@ def _command(work: Work) -> InvoiceCommand:
 async def invoice_shipments(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
     """Have invoices posted; a difference is a break for a person, never a reason to stop the flow."""
     answers = await flow.erp(works[0].delivery.system).invoice_shipments([_command(work) for work in works])
-    return [_invoiced(flow, work, answer) for work, answer in zip(works, answers, strict=True)]
+    return [
+        answer if isinstance(answer, Failure) else _invoiced(flow, work, answer)
+        for work, answer in zip(works, answers, strict=True)
+    ]
 
 
-def _invoiced(flow: Flow, work: Work, invoice: Invoice | Failure) -> Result:
-    if isinstance(invoice, Failure):
-        return invoice
+async def record_invoices(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
+    """Take note of invoices that the ERP posted on its own account; one that we asked for is known already."""
+    invoices = [work.document(Invoice) for work in works]
+    return [
+        invoice if isinstance(invoice, Failure) else _invoiced(flow, work, invoice)
+        for work, invoice in zip(works, invoices, strict=True)
+    ]
+
+
+def _invoiced(flow: Flow, work: Work, invoice: Invoice) -> Result:
     transaction = work.dossier.transaction
-    if ("invoice", invoice.number) in work.dossier.numbers:
+    if ("invoice", invoice.number) in work.dossier.bodies:
         return Done(Outcome())
+    if invoice.currency != transaction.currency:
+        message = f"invoice {invoice.number} is in {invoice.currency}, the order in {transaction.currency}; finance must decide"
+        return Rejected(message, system=work.delivery.system, code="invoice.currency_differs")
     entity = flow.settings.entities[transaction.entity]
     body = invoice.model_dump(mode="json")
     messages = flow.news(transaction, EventType.ORDER_INVOICED, {"invoice": body})
@@ -59,66 +83,54 @@ def _invoiced(flow: Flow, work: Work, invoice: Invoice | Failure) -> Result:
         Outcome(
             change=TransactionChange(transaction.id, invoiced=invoice.total_amount),
             documents=(DocumentRecord(transaction.id, "invoice", invoice.number, work.delivery.system, body),),
-            references=(
-                CrossReference(
-                    work.delivery.system,
-                    "invoice",
-                    invoice.number,
-                    transaction.entity,
-                    transaction.id,
-                    invoice_reference(transaction.id, str(work.delivery.payload["shipment_number"])),
-                ),
-            ),
+            references=(_reference(work, invoice),),
             facts=(work.fact(INVOICING, "invoiced", invoice=invoice.number, total_amount=invoice.total_amount),),
             messages=messages,
-            exceptions=_differences(work, invoice, entity.policy.exception_due_hours),
+            exceptions=_differences(work, invoice, entity),
         )
     )
 
 
-def invoice_differences(order: Order, invoice: Invoice) -> list[dict[str, object]]:
-    """Lines that the ERP invoiced at another value than the order's price gives for the same quantity."""
-    lines = {line.line_number: line for line in order.lines}
-    found: list[dict[str, object]] = []
-    for index, invoiced in enumerate(invoice.lines):
-        ordered = lines.get(invoiced.line_number) if invoiced.line_number is not None else None
-        if ordered is None:
-            continue
-        expected = ordered.model_copy(update={"quantity": invoiced.quantity}).net_amount(order.currency, order.rounding)
-        if expected != invoiced.amount:
-            found.append(
-                {
-                    "code": "invoice.line_differs",
-                    "message": f"line {invoiced.line_number}: invoiced {format_minor(invoiced.amount, order.currency)}, "
-                    f"the order gives {format_minor(expected, order.currency)}; correct the price in the ERP or the order",
-                    "path": f"lines[{index}].amount",
-                    "order_value": format_minor(expected, order.currency),
-                    "system_value": format_minor(invoiced.amount, order.currency),
-                    "money_at_risk": abs(expected - invoiced.amount),
-                }
-            )
-    return found
-
-
-def _differences(work: Work, invoice: Invoice, due_hours: float) -> tuple[ExceptionOpening, ...]:
+def _reference(work: Work, invoice: Invoice) -> CrossReference:
     transaction = work.dossier.transaction
-    reasons = invoice_differences(work.dossier.order, invoice)
+    shipment = work.delivery.payload.get("shipment_number") or next(iter(invoice.shipment_numbers), invoice.number)
+    ours = invoice_reference(transaction.id, str(shipment))
+    return CrossReference(work.delivery.system, "invoice", invoice.number, transaction.entity, transaction.id, ours)
+
+
+def _expectation(work: Work, entity: Entity) -> Expectation:
+    dossier = work.dossier
+    transaction, order = dossier.transaction, dossier.order
+    said = entity.tax is not None or order.tax_amount is not None
+    return Expectation(
+        order=order,
+        shipments=dossier.shipments,
+        earlier=dossier.invoices,
+        tax_amount=transaction.tax_amount if said else None,
+        tax_tolerance=entity.policy.tax_tolerance_amount,
+        last=transaction.fulfilment is FulfilmentState.COMPLETE and len(dossier.invoices) + 1 >= len(dossier.shipments),
+    )
+
+
+def _differences(work: Work, invoice: Invoice, entity: Entity) -> tuple[ExceptionOpening, ...]:
+    transaction = work.dossier.transaction
+    reasons = invoice_differences(invoice, _expectation(work, entity))
     if not reasons:
         return ()
-    risk = sum(abs(int(str(reason["money_at_risk"]))) for reason in reasons)
+    risk = sum(reason["money_at_risk"] for reason in reasons)
     return (
         ExceptionOpening(
             entity=transaction.entity,
             type="invoice.differs",
             stage=INVOICING,
-            summary=f"invoice {invoice.number} differs from order {transaction.order_number} on {len(reasons)} lines "
-            f"by {format_minor(risk, transaction.currency)} {transaction.currency}",
+            summary=f"invoice {invoice.number} differs from order {transaction.order_number} in {len(reasons)} points "
+            f"by {format_minor(risk, transaction.currency)} {transaction.currency}: {reasons[0]['message']}",
             transaction_id=transaction.id,
             system=work.delivery.system,
             reasons=tuple(reasons),
             context={"invoice_number": invoice.number},
             money_at_risk=risk,
             currency=transaction.currency,
-            due_in=timedelta(hours=due_hours),
+            due_in=timedelta(hours=entity.policy.exception_due_hours),
         ),
     )

@@ -3,49 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
+from functools import partial
 
 from tallystick.documents.event import EventType
 from tallystick.documents.invoice import CreditMemo
 from tallystick.documents.returns import Return
 from tallystick.documents.transaction import ReturnsState
 from tallystick.mailbox.messages import Done
+from tallystick.stages.early import Early
 from tallystick.stages.flow import RETURNS, Flow
-from tallystick.stages.fulfilment import shipped_quantities
+from tallystick.stages.fulfilment import shipped_quantities, shipped_value
 from tallystick.stages.outcome import Outcome
 from tallystick.stages.references import order_reference, return_reference
-from tallystick.stages.stage import Result, Stage, Work
+from tallystick.stages.stage import Result, Stage, Work, carry_documents
 from tallystick.stages.transactions import DocumentRecord, TransactionChange
-from tallystick.systems.failure import Failure, Rejected
 from tallystick.systems.ports import ReturnCommand
 
 
 def returns(flow: Flow) -> Stage:
     """The stage with its one kind of message."""
-    return Stage(RETURNS, flow, {"credit_return": credit_returns})
+    return Stage(RETURNS, flow, {"credit_return": credit_returns}, at_risk=_at_risk)
+
+
+def _at_risk(work: Work) -> int:
+    """What the returned goods cost at the order's prices."""
+    returned = work.document(Return)
+    if not isinstance(returned, Return):
+        return 0
+    quantities: dict[int, Decimal] = {}
+    for line in returned.lines:
+        quantities[line.line_number] = quantities.get(line.line_number, Decimal(0)) + line.quantity
+    return shipped_value(work.dossier.order, quantities)
 
 
 async def credit_returns(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
-    """Have returned goods credited; more than was shipped goes to a person."""
-    results: dict[object, Result] = {}
-    ready: list[tuple[Work, Return]] = []
-    for work in works:
-        returned = Return.model_validate(work.delivery.payload["return"])
-        shipped = shipped_quantities(work.dossier.shipments)
-        too_many = [line for line in returned.lines if line.quantity > shipped.get(line.line_number, 0)]
-        if ("return", returned.number) in work.dossier.numbers:
-            results[work.delivery.id] = Done(Outcome())
-        elif too_many:
-            first = too_many[0]
-            message = f"return {returned.number}: {first.quantity} of line {first.line_number} came back, " + (
-                f"{shipped.get(first.line_number, 0)} were shipped; find out where the goods are from"
+    """Have returned goods credited; more than was shipped goes to a person, unless the shipment is only late."""
+    erp = flow.erp(works[0].delivery.system)
+    return await carry_documents(
+        works,
+        Return,
+        _without_erp,
+        lambda ready: erp.credit_returns([_command(*each) for each in ready]),
+        partial(_credited, flow),
+    )
+
+
+def _without_erp(work: Work, returned: Return) -> Result | None:
+    """The answer where the ERP need not, or must not, be asked."""
+    repeated = work.repetition("return", returned)
+    if repeated is not None:
+        return repeated
+    out = shipped_quantities(work.dossier.shipments)
+    for line in (line for earlier in work.dossier.returns for line in earlier.lines):
+        out[line.line_number] = out.get(line.line_number, Decimal(0)) - line.quantity
+    for line in returned.lines:
+        out[line.line_number] = out.get(line.line_number, Decimal(0)) - line.quantity
+        if out[line.line_number] < 0:
+            message = (
+                f"return {returned.number}: {line.quantity} of line {line.line_number} came back, "
+                f"{-out[line.line_number]} more than are out; if no shipment is late, find out where the goods are from"
             )
-            results[work.delivery.id] = Rejected(message, system=work.delivery.system, code="return.more_than_shipped")
-        else:
-            ready.append((work, returned))
-    answers = await flow.erp(works[0].delivery.system).credit_returns([_command(*each) for each in ready])
-    for (work, returned), answer in zip(ready, answers, strict=True):
-        results[work.delivery.id] = _credited(flow, work, returned, answer)
-    return [results[work.delivery.id] for work in works]
+            transaction = work.dossier.transaction
+            return Early(message, system=work.delivery.system, code="return.more_than_shipped", transaction=transaction)
+    return None
 
 
 def _command(work: Work, returned: Return) -> ReturnCommand:
@@ -60,16 +81,16 @@ def _command(work: Work, returned: Return) -> ReturnCommand:
     )
 
 
-def _credited(flow: Flow, work: Work, returned: Return, answer: CreditMemo | Failure) -> Result:
-    if isinstance(answer, Failure):
-        return answer
+def _credited(flow: Flow, work: Work, returned: Return, answer: CreditMemo) -> Result:
     transaction = work.dossier.transaction
     body = answer.model_dump(mode="json")
     return Done(
         Outcome(
             change=TransactionChange(transaction.id, returns=ReturnsState.CREDITED, credited=answer.total_amount),
             documents=(
-                DocumentRecord(transaction.id, "return", returned.number, "wms", returned.model_dump(mode="json")),
+                DocumentRecord(
+                    transaction.id, "return", returned.number, work.sender, returned.model_dump(mode="json")
+                ),
                 DocumentRecord(transaction.id, "credit_memo", answer.number, work.delivery.system, body),
             ),
             facts=(work.fact(RETURNS, "credited", credit_memo=answer.number, total_amount=answer.total_amount),),

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
 
+from tallystick.control.exceptions import ExceptionOpening
 from tallystick.documents.event import EventType
+from tallystick.documents.money import format_minor
 from tallystick.documents.payment import Payment
 from tallystick.mailbox.messages import Done
+from tallystick.stages.early import Early
 from tallystick.stages.flow import SETTLEMENT, Flow
 from tallystick.stages.outcome import Outcome
 from tallystick.stages.references import payment_reference
-from tallystick.stages.stage import Result, Stage, Work
+from tallystick.stages.stage import Result, Stage, Work, carry_documents
 from tallystick.stages.transactions import CrossReference, DocumentRecord, TransactionChange
-from tallystick.systems.failure import Failure, Rejected, Transient
+from tallystick.systems.failure import Failure, Rejected
 from tallystick.systems.ports import Accepted, PaymentCommand, PaymentRecorded, PaymentRequest
 
 
 def settlement(flow: Flow) -> Stage:
     """The stage with its kinds of messages."""
-    return Stage(SETTLEMENT, flow, {"request_payment": request_payments, "record_payment": record_payments})
+    kinds = {"request_payment": request_payments, "record_payment": record_payments}
+    return Stage(SETTLEMENT, flow, kinds, at_risk=_at_risk)
+
+
+def _at_risk(work: Work) -> int:
+    """The money that came in and is not booked, else the invoice that is not collected."""
+    if work.delivery.kind == "record_payment":
+        payment = work.document(Payment)
+        return payment.amount if isinstance(payment, Payment) else 0
+    number = work.delivery.payload.get("invoice_number")
+    return sum(invoice.total_amount for invoice in work.dossier.invoices if invoice.number == number)
 
 
 def _request(work: Work) -> PaymentRequest:
@@ -52,32 +67,35 @@ def _requested(work: Work, answer: Accepted | Failure) -> Result:
 
 
 async def record_payments(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
-    """Record received payments in the ERP, each once."""
-    results: dict[object, Result] = {}
-    ready: list[tuple[Work, Payment]] = []
-    for work in works:
-        payment = Payment.model_validate(work.delivery.payload["payment"])
-        refusal = _refusal(work, payment)
-        if ("payment", payment.number) in work.dossier.numbers:
-            results[work.delivery.id] = Done(Outcome())
-        elif refusal is not None:
-            results[work.delivery.id] = refusal
-        else:
-            ready.append((work, payment))
-    answers = await flow.erp(works[0].delivery.system).record_payments([_command(*each) for each in ready])
-    for (work, payment), answer in zip(ready, answers, strict=True):
-        results[work.delivery.id] = _recorded(flow, work, payment, answer)
-    return [results[work.delivery.id] for work in works]
+    """Record received payments in the ERP, each once; what the ERP itself reports is in its books already."""
+    erp = flow.erp(works[0].delivery.system)
+    return await carry_documents(
+        works,
+        Payment,
+        partial(_without_erp, flow),
+        lambda ready: erp.record_payments([_command(*each) for each in ready]),
+        partial(_recorded, flow),
+    )
 
 
-def _refusal(work: Work, payment: Payment) -> Failure | None:
-    transaction = work.dossier.transaction
+def _without_erp(flow: Flow, work: Work, payment: Payment) -> Result | None:
+    """The answer where the ERP need not, or must not, be asked."""
+    transaction, system = work.dossier.transaction, work.delivery.system
+    repeated = work.repetition("payment", payment)
+    if repeated is not None:
+        return repeated
     if payment.currency != transaction.currency:
         message = f"payment {payment.number} is in {payment.currency}, the order in {transaction.currency}; finance must decide"
-        return Rejected(message, system=work.delivery.system, code="payment.currency_differs")
-    if payment.invoice_number and ("invoice", payment.invoice_number) not in work.dossier.numbers:
-        message = f"payment {payment.number} names invoice {payment.invoice_number}, which is not known here yet"
-        return Transient(message, system=work.delivery.system, code="payment.before_invoice")
+        return Rejected(message, system=system, code="payment.currency_differs")
+    if payment.invoice_number and ("invoice", payment.invoice_number) not in work.dossier.bodies:
+        message = (
+            f"payment {payment.number} names invoice {payment.invoice_number}, which is not known here; if it never will be, "
+            "correct the number"
+        )
+        return Early(message, system=system, code="payment.before_invoice", transaction=transaction)
+    if work.sender == system:
+        noted = PaymentRecorded(_command(work, payment).reference, payment.number, payment.amount, already_there=True)
+        return _recorded(flow, work, payment, noted)
     return None
 
 
@@ -92,9 +110,7 @@ def _command(work: Work, payment: Payment) -> PaymentCommand:
     )
 
 
-def _recorded(flow: Flow, work: Work, payment: Payment, answer: PaymentRecorded | Failure) -> Result:
-    if isinstance(answer, Failure):
-        return answer
+def _recorded(flow: Flow, work: Work, payment: Payment, answer: PaymentRecorded) -> Result:
     transaction = work.dossier.transaction
     entity = flow.settings.entities[transaction.entity]
     body = payment.model_dump(mode="json")
@@ -102,7 +118,7 @@ def _recorded(flow: Flow, work: Work, payment: Payment, answer: PaymentRecorded 
     return Done(
         Outcome(
             change=TransactionChange(transaction.id, paid=payment.amount),
-            documents=(DocumentRecord(transaction.id, "payment", payment.number, entity.payments or "payments", body),),
+            documents=(DocumentRecord(transaction.id, "payment", payment.number, work.sender, body),),
             references=(_reference(work, "payment", answer.system_reference, answer.reference),),
             facts=(
                 work.fact(
@@ -114,7 +130,45 @@ def _recorded(flow: Flow, work: Work, payment: Payment, answer: PaymentRecorded 
                 ),
             ),
             messages=flow.news(transaction, EventType.ORDER_PAID, data),
+            exceptions=_on_account(work, payment, answer, entity.policy.exception_due_hours),
         )
+    )
+
+
+def _on_account(
+    work: Work, payment: Payment, answer: PaymentRecorded, due_hours: float
+) -> tuple[ExceptionOpening, ...]:
+    """Money that the ERP could apply to no invoice is the customer's: finance refunds it or applies it to another one."""
+    if not answer.on_account_amount:
+        return ()
+    transaction = work.dossier.transaction
+    applied = format_minor(answer.applied_amount, payment.currency)
+    left = format_minor(answer.on_account_amount, payment.currency)
+    message = (
+        f"payment {payment.number}: {left} {payment.currency} stays on the account of customer {transaction.customer_id}; "
+        "apply it to another invoice or refund it"
+    )
+    reason = {
+        "code": "payment.overpaid" if payment.invoice_number else "payment.without_invoice",
+        "message": message,
+        "order_value": format_minor(payment.amount, payment.currency),
+        "system_value": applied,
+        "money_at_risk": answer.on_account_amount,
+    }
+    return (
+        ExceptionOpening(
+            entity=transaction.entity,
+            type="payment.on_account",
+            stage=SETTLEMENT,
+            summary=message,
+            transaction_id=transaction.id,
+            system=work.delivery.system,
+            reasons=(reason,),
+            context={"payment_number": payment.number, "invoice_number": payment.invoice_number},
+            money_at_risk=answer.on_account_amount,
+            currency=payment.currency,
+            due_in=timedelta(hours=due_hours),
+        ),
     )
 
 

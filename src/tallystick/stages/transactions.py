@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from tallystick.documents.invoice import Invoice
 from tallystick.documents.order import Order
+from tallystick.documents.returns import Return
 from tallystick.documents.shipment import Shipment
 from tallystick.documents.transaction import (
     CommitmentState,
@@ -32,13 +33,19 @@ class Dossier:
     orders: dict[int, Order]
     shipments: tuple[Shipment, ...]
     invoices: tuple[Invoice, ...]
-    numbers: frozenset[tuple[str, str]]
-    """(type, number) of every document there is, to know one that comes again."""
+    returns: tuple[Return, ...]
+    bodies: Mapping[tuple[str, str], Any]
+    """Every document there is as JSON data by (type, number), to know one that comes again; of an order its last revision."""
 
     @property
     def order(self) -> Order:
         """The order in force."""
         return self.orders[self.transaction.order_revision]
+
+    @property
+    def later_revisions(self) -> tuple[int, ...]:
+        """Revisions that were asked for and are not in force, if they ever will be."""
+        return tuple(revision for revision in self.orders if revision > self.transaction.order_revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,8 @@ class TransactionChange:
     """What one stage changes of a transaction: its own states, and amounts to add (minor units)."""
 
     id: UUID
+    customer_id: str | None = None
+    customer_po: str | None = None
     intake: IntakeState | None = None
     commitment: CommitmentState | None = None
     fulfilment: FulfilmentState | None = None
@@ -112,6 +121,14 @@ async def lock_transaction(connection: Connection, transaction_id: UUID) -> Tran
     return transaction_from(row) if row else None
 
 
+async def lock_versions(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Lock transactions until the caller's database transaction ends, in the order of their ids; their versions by id."""
+    rows = await connection.fetch(
+        "select id, version from transactions where id = any($1::uuid[]) order by id for no key update", ids
+    )
+    return {row["id"]: row["version"] for row in rows}
+
+
 async def read_dossiers(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Dossier]:
     """Transactions with their documents by id, in two queries whatever the batch."""
     wanted = list(set(ids))
@@ -119,7 +136,7 @@ async def read_dossiers(connection: Connection, ids: Iterable[UUID]) -> dict[UUI
     rows = await connection.fetch(
         """
         select transaction_id, type, number, revision, body from documents
-        where transaction_id = any($1::uuid[]) order by created_at
+        where transaction_id = any($1::uuid[]) order by created_at, revision
         """,
         wanted,
     )
@@ -138,7 +155,8 @@ def _dossier(transaction: Transaction, rows: Sequence[Any]) -> Dossier:
         orders={row["revision"]: Order.model_validate(row["body"]) for row in rows if row["type"] == "order"},
         shipments=tuple(Shipment.model_validate(body) for body in bodies("shipment")),
         invoices=tuple(Invoice.model_validate(body) for body in bodies("invoice")),
-        numbers=frozenset((row["type"], row["number"]) for row in rows),
+        returns=tuple(Return.model_validate(body) for body in bodies("return")),
+        bodies={(row["type"], row["number"]): row["body"] for row in rows},
     )
 
 
@@ -201,7 +219,7 @@ async def apply_changes(connection: Connection, changes: Sequence[TransactionCha
         return
     ordered = sorted(changes, key=lambda each: each.id)
     ids = [each.id for each in ordered]
-    await connection.execute("select 1 from transactions where id = any($1::uuid[]) order by id for no key update", ids)
+    await lock_versions(connection, ids)
     await connection.execute(
         _APPLY,
         ids,
@@ -217,17 +235,25 @@ async def apply_changes(connection: Connection, changes: Sequence[TransactionCha
         [each.invoiced for each in ordered],
         [each.credited for each in ordered],
         [each.paid for each in ordered],
+        [each.customer_id for each in ordered],
+        [each.customer_po for each in ordered],
     )
 
 
 # Invoicing is complete when every shipment of a wholly shipped order has its invoice; settlement compares what was paid
 # with what is owed. Both depend on two stages, so they are computed here, under the row's lock, and set by no stage.
+# A wholly shipped order stays so when a shipment that was overtaken on the way comes after the last one.
 _APPLY = """
     with change as (
         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[],
-                             $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[])
+                             $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
+                             $14::text[], $15::text[])
             as c (id, intake, commitment, fulfilment, returns, erp_reference, order_revision, ordered_amount, tax_amount,
-                  shipped, invoiced, credited, paid)
+                  shipped, invoiced, credited, paid, customer_id, customer_po)
+    ), shipped as (
+        select c.id, case when t.fulfilment = 'complete' and c.fulfilment = 'partial' then 'complete'
+                          else coalesce(c.fulfilment, t.fulfilment) end as fulfilment
+        from change c join transactions t using (id)
     ), counted as (
         select c.id, count(*) filter (where d.type = 'shipment') as shipments,
                count(*) filter (where d.type = 'invoice') as invoices
@@ -235,9 +261,11 @@ _APPLY = """
         group by c.id
     )
     update transactions t set
+        customer_id = coalesce(c.customer_id, t.customer_id),
+        customer_po = coalesce(c.customer_po, t.customer_po),
         intake = coalesce(c.intake, t.intake),
         commitment = coalesce(c.commitment, t.commitment),
-        fulfilment = coalesce(c.fulfilment, t.fulfilment),
+        fulfilment = s.fulfilment,
         returns = coalesce(c.returns, t.returns),
         erp_reference = coalesce(c.erp_reference, t.erp_reference),
         order_revision = coalesce(c.order_revision, t.order_revision),
@@ -249,7 +277,7 @@ _APPLY = """
         paid_amount = t.paid_amount + c.paid,
         invoicing = case
             when n.invoices = 0 then 'none'
-            when n.invoices >= n.shipments and coalesce(c.fulfilment, t.fulfilment) = 'complete' then 'complete'
+            when n.invoices >= n.shipments and s.fulfilment = 'complete' then 'complete'
             else 'partial' end,
         settlement = case
             when t.paid_amount + c.paid = 0 then 'none'
@@ -259,7 +287,7 @@ _APPLY = """
             else 'overpaid' end,
         version = t.version + 1,
         updated_at = now()
-    from change c join counted n using (id)
+    from change c join shipped s using (id) join counted n using (id)
     where t.id = c.id
 """
 

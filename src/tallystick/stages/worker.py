@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+import asyncpg
 import structlog
 
 from tallystick.checks.refresh import refresh_replicas
 from tallystick.mailbox.carrier import Route
 from tallystick.mailbox.dispatch import Dispatcher
 from tallystick.stages.commitment import commitment
-from tallystick.stages.flow import COMMITMENT, FULFILMENT, INVOICING, PUBLICATION, RETURNS, SETTLEMENT, Flow
+from tallystick.stages.credit_holds import announcer
+from tallystick.stages.flow import COMMITMENT, FULFILMENT, INTAKE, INVOICING, PUBLICATION, RETURNS, SETTLEMENT, Flow
 from tallystick.stages.fulfilment import fulfilment
 from tallystick.stages.invoicing import invoicing
 from tallystick.stages.publication import publication
+from tallystick.stages.rechecking import rechecking
 from tallystick.stages.returns import returns
 from tallystick.stages.settlement import settlement
 from tallystick.stages.stage import Stage
@@ -25,7 +28,7 @@ from tallystick.systems.ports import Erp, Operation
 _log = structlog.get_logger("tallystick.worker")
 
 # A new stage is one file and its line here.
-STAGES = (commitment, fulfilment, invoicing, settlement, returns, publication)
+STAGES = (rechecking, commitment, fulfilment, invoicing, settlement, returns, publication)
 
 
 def routes_of(flow: Flow) -> Mapping[Route, int]:
@@ -33,7 +36,8 @@ def routes_of(flow: Flow) -> Mapping[Route, int]:
     routes: dict[Route, int] = {}
     for entity in flow.settings.entities.values():
         for system, stages in (
-            (entity.erp, (COMMITMENT, FULFILMENT, INVOICING, SETTLEMENT, RETURNS)),
+            (entity.erp, (INTAKE, COMMITMENT, FULFILMENT, INVOICING, SETTLEMENT, RETURNS)),
+            (entity.tax, (INTAKE,)),
             (entity.wms, (FULFILMENT,)),
             (entity.payments, (SETTLEMENT,)),
             (entity.crm, (PUBLICATION,)),
@@ -64,13 +68,17 @@ async def keep_replicas_fresh(flow: Flow) -> None:
 
 
 async def _poll(flow: Flow, name: str, erp: Erp, seconds: float) -> None:
+    announce = announcer(flow, name)
     while True:
         try:
-            applied, holds = await refresh_replicas(flow.pool, name, erp)
+            applied, holds = await refresh_replicas(flow.pool, name, erp, announce)
             if applied:
                 _log.info("replica_refreshed", system=name, changes=applied, holds=len(holds))
         except Failure as failure:
             _log.warning("replica_not_refreshed", system=name, failure=failure.kind, message=failure.message)
-        except OSError as error:
-            _log.warning("replica_not_refreshed", system=name, error=str(error))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            _log.warning("replica_not_refreshed", system=name, error=str(error) or type(error).__name__)
+        except Exception:
+            # A bug of ours with this feed; the other systems' replicas must not grow old with it.
+            _log.exception("replica_not_refreshed", system=name)
         await asyncio.sleep(seconds)
