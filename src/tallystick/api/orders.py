@@ -23,8 +23,9 @@ from tallystick.control.access import Principal, may
 from tallystick.documents.order import Order
 from tallystick.documents.values import ShortText
 from tallystick.stages.changes import cancel_order, change_order
+from tallystick.stages.decision import checks_summary, reasons_of
 from tallystick.stages.flow import Flow
-from tallystick.stages.intake import IntakeAnswer, Submission, checks_summary, reasons_of
+from tallystick.stages.intake import IntakeAnswer, Submission
 from tallystick.stages.waiting import wait_for_commitment
 
 router = guarded_router("orders")

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from tallystick.control.exceptions import ExceptionConflict, ExceptionResolved
-from tallystick.stages.changes import NotFound, NotPossible, VersionConflict
+from tallystick.stages.impossible import NotFound, NotPossible, VersionConflict
 from tallystick.store.identifiers import new_id
 
 _log = structlog.get_logger("tallystick.api")
