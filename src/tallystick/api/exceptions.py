@@ -28,11 +28,16 @@ from tallystick.control.exceptions import (
     lock_exception,
     note_exception,
     read_exception,
-    resolve_exceptions,
 )
 from tallystick.documents.order import Order
 from tallystick.documents.values import Identifier, LongText
-from tallystick.stages.resolution import amend_exception, override_exception, reject_exception, retry_exception
+from tallystick.stages.resolution import (
+    amend_exception,
+    override_exception,
+    reject_exception,
+    resolve_exception,
+    retry_exception,
+)
 
 router = guarded_router("exceptions")
 Reason = Annotated[LongText, Body(embed=True, min_length=3, description="Why; it stands in the audit trail")]
@@ -195,19 +200,11 @@ async def resolve(
     ],
     principal: Principal = allowed("exceptions.work"),
 ) -> dict[str, Any]:
-    """What was to be done was done elsewhere; the reason says what. A dead letter stays, for replay or discard."""
-    async with context.flow.pool.acquire() as connection, connection.transaction():
-        found = await _locked(connection, exception_id, principal, version)
-        await resolve_exceptions(
-            connection,
-            by=principal.name,
-            resolution="resolved",
-            reason=reason,
-            root_cause=root_cause,
-            exception_ids=[exception_id],
-        )
-        await _audited(connection, found, principal, "exception.resolve", reason, {"root_cause": root_cause})
-    return {"resolved": True}
+    """What was to be done was done elsewhere; the reason says what. A dead letter stays, for replay or discard; a held order
+    needs a decision instead."""
+    return await resolve_exception(
+        context.flow, exception_id, principal, reason=reason, root_cause=root_cause, expected_version=version
+    )
 
 
 async def _locked(connection: Any, exception_id: UUID, principal: Principal, version: int | None) -> dict[str, Any]:
