@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Body, Query
-from pydantic import AwareDatetime
+from fastapi import Query
+from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
 from tallystick.api.answers import json_response
@@ -30,7 +30,7 @@ from tallystick.control.exceptions import (
     read_exception,
 )
 from tallystick.documents.order import Order
-from tallystick.documents.values import Identifier, LongText
+from tallystick.documents.values import Document, Identifier, LongText
 from tallystick.stages.resolution import (
     amend_exception,
     override_exception,
@@ -40,7 +40,47 @@ from tallystick.stages.resolution import (
 )
 
 router = guarded_router("exceptions")
-Reason = Annotated[LongText, Body(embed=True, min_length=3, description="Why; it stands in the audit trail")]
+Why = Annotated[LongText, Field(min_length=3, description="Why; it stands in the audit trail")]
+
+
+class Assignment(Document):
+    """Whose an exception is; null takes it back into the queue."""
+
+    owner: Identifier | None
+
+
+class Comment(Document):
+    """A remark for who works on it next."""
+
+    text: Annotated[LongText, Field(min_length=1)]
+
+
+class Amendment(Document):
+    """What an exception is to be tried again with: the corrected order, or the payload of a dead letter; one of them."""
+
+    order: Order | None = None
+    payload: PlainData | None = None
+    reason: LongText | None = None
+
+
+class Override(Document):
+    """Which reasons an order passes in spite of; none named: all that hold it."""
+
+    reason: Why
+    codes: Annotated[tuple[Identifier, ...], Field(max_length=50)] | None = None
+
+
+class Rejection(Document):
+    """Why an order goes back to its channel."""
+
+    reason: Why
+
+
+class Resolution(Document):
+    """What was done elsewhere, and what the trouble came from."""
+
+    reason: Why
+    root_cause: Literal["data_quality", "process_design", "missing_api", "weak_orchestration"]
 
 
 @router.get("/exceptions", summary="The work queue")
@@ -100,31 +140,32 @@ async def assign(
     exception_id: UUID,
     context: InContext,
     version: ExpectedVersion,
-    owner: Annotated[Identifier | None, Body(embed=True)],
+    assignment: Assignment,
     principal: Principal = allowed("exceptions.work"),
-) -> dict[str, Any]:
+) -> Response:
     """Set its owner; null takes it back into the queue."""
+    owner = assignment.owner
     async with context.flow.pool.acquire() as connection, connection.transaction():
         found = await _locked(connection, exception_id, principal, version)
         await assign_exception(connection, exception_id, owner)
         await note_exception(connection, exception_id, principal.name, "assign", None, {"owner": owner})
         await _audited(connection, found, principal, "exception.assign", None, {"owner": owner})
-    return {"owner": owner}
+    return json_response({"owner": owner}, version=found["version"] + 1)
 
 
 @router.post("/exceptions/{exception_id}:comment", summary="Add a comment")
 async def comment(
     exception_id: UUID,
     context: InContext,
-    text: Annotated[LongText, Body(embed=True, min_length=1)],
+    remark: Comment,
     principal: Principal = allowed("exceptions.work"),
-) -> dict[str, Any]:
+) -> Response:
     """Comments need no If-Match: they overwrite nothing."""
     async with context.flow.pool.acquire() as connection, connection.transaction():
         found = await _locked(connection, exception_id, principal, None)
-        await note_exception(connection, exception_id, principal.name, "comment", text)
-        await _audited(connection, found, principal, "exception.comment", text, {})
-    return {"commented": True}
+        await note_exception(connection, exception_id, principal.name, "comment", remark.text)
+        await _audited(connection, found, principal, "exception.comment", remark.text, {})
+    return json_response({"commented": True}, version=found["version"] + 1)
 
 
 @router.post("/exceptions/{exception_id}:retry", summary="Try again as it is")
@@ -140,12 +181,11 @@ async def amend(
     exception_id: UUID,
     context: InContext,
     version: ExpectedVersion,
-    order: Annotated[Order | None, Body(description="The corrected order, for a held one")] = None,
-    payload: Annotated[PlainData | None, Body(description="The edited payload, for a dead letter")] = None,
-    reason: Annotated[LongText | None, Body()] = None,
+    amendment: Amendment,
     principal: Principal = allowed("exceptions.override"),
 ) -> dict[str, Any]:
     """Either `order` or `payload`; what was there before stays readable."""
+    order, payload = amendment.order, amendment.payload
     if (order is None) == (payload is None):
         raise Problem(
             422, "amend.nothing", "send the corrected order (held orders) or payload (dead letters), one of them"
@@ -157,7 +197,7 @@ async def amend(
         order=order,
         body=order_data(order) if order else None,
         payload=payload,
-        reason=reason,
+        reason=amendment.reason,
         expected_version=version,
     )
 
@@ -167,13 +207,12 @@ async def override(
     exception_id: UUID,
     context: InContext,
     version: ExpectedVersion,
-    reason: Reason,
-    codes: Annotated[list[str] | None, Body(embed=True, max_length=50)] = None,
+    wanted: Override,
     principal: Principal = allowed("exceptions.override"),
 ) -> dict[str, Any]:
     """Overrides the named reason codes, or all that hold the order; the checks run again with them overridden."""
     return await override_exception(
-        context.flow, exception_id, principal, codes=codes, reason=reason, expected_version=version
+        context.flow, exception_id, principal, codes=wanted.codes, reason=wanted.reason, expected_version=version
     )
 
 
@@ -182,11 +221,13 @@ async def reject(
     exception_id: UUID,
     context: InContext,
     version: ExpectedVersion,
-    reason: Reason,
+    rejection: Rejection,
     principal: Principal = allowed("exceptions.work"),
 ) -> dict[str, Any]:
     """The order is rejected and the channel told why."""
-    return await reject_exception(context.flow, exception_id, principal, reason=reason, expected_version=version)
+    return await reject_exception(
+        context.flow, exception_id, principal, reason=rejection.reason, expected_version=version
+    )
 
 
 @router.post("/exceptions/{exception_id}:resolve", summary="Close it with a root cause")
@@ -194,16 +235,18 @@ async def resolve(
     exception_id: UUID,
     context: InContext,
     version: ExpectedVersion,
-    reason: Reason,
-    root_cause: Annotated[
-        Literal["data_quality", "process_design", "missing_api", "weak_orchestration"], Body(embed=True)
-    ],
+    resolution: Resolution,
     principal: Principal = allowed("exceptions.work"),
 ) -> dict[str, Any]:
     """What was to be done was done elsewhere; the reason says what. A dead letter stays, for replay or discard; a held order
     needs a decision instead."""
     return await resolve_exception(
-        context.flow, exception_id, principal, reason=reason, root_cause=root_cause, expected_version=version
+        context.flow,
+        exception_id,
+        principal,
+        reason=resolution.reason,
+        root_cause=resolution.root_cause,
+        expected_version=version,
     )
 
 

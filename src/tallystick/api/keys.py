@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import Body
+from pydantic import Field
 from starlette.responses import Response
 
 from tallystick.api.answers import json_response
@@ -15,9 +15,27 @@ from tallystick.api.problems import Problem
 from tallystick.control.access import Principal, excess
 from tallystick.control.audit import AuditEntry, write_audit
 from tallystick.control.keys import NewKey, create_key, list_keys, read_grant, revoke_key, rotate_key
-from tallystick.documents.values import Identifier
+from tallystick.documents.values import Document, Identifier
 
 router = guarded_router("keys")
+
+
+class KeyRequest(Document):
+    """Whom a key is for and what it may do. The principal gets these roles and entities, and so do all its keys."""
+
+    name: Annotated[Identifier, Field(description="The principal the key is for")]
+    roles: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=10)]
+    entities: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=100, description='"*" stands for all')]
+    scopes: Annotated[tuple[Identifier, ...], Field(max_length=100)] | None = None
+    """Permissions to narrow it to."""
+    valid_days: Annotated[int, Field(ge=1, le=3_650)] | None = 365
+    """Null: it does not expire."""
+
+
+class Rotation(Document):
+    """How long the old key goes on beside the new one."""
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=604_800)] = 0
 
 
 @router.get("/keys", summary="API keys, without their secrets")
@@ -30,16 +48,15 @@ async def list_all(context: InContext, principal: Principal = allowed("keys.read
 @router.post("/keys", summary="Make an API key", status_code=201)
 async def make(
     context: InContext,
-    name: Annotated[Identifier, Body(description="The principal the key is for")],
-    roles: Annotated[list[Identifier], Body(min_length=1, max_length=10)],
-    entities: Annotated[list[Identifier], Body(min_length=1, max_length=100, description='"*" stands for all')],
-    scopes: Annotated[list[Identifier] | None, Body(max_length=100, description="Permissions to narrow it to")] = None,
-    valid_days: Annotated[int | None, Body(ge=1, le=3_650)] = 365,
+    wanted: KeyRequest,
     principal: Principal = allowed("keys.manage"),
 ) -> Response:
     """The secret is in this answer and nowhere else. All keys of the principal follow its roles and entities."""
-    expires_at = datetime.now(UTC) + timedelta(days=valid_days) if valid_days else None
-    granted = Principal(name, frozenset(roles), frozenset(entities), None if scopes is None else frozenset(scopes))
+    name, scopes = wanted.name, wanted.scopes
+    expires_at = datetime.now(UTC) + timedelta(days=wanted.valid_days) if wanted.valid_days else None
+    granted = Principal(
+        name, frozenset(wanted.roles), frozenset(wanted.entities), None if scopes is None else frozenset(scopes)
+    )
     async with context.flow.pool.acquire() as connection, connection.transaction():
         # What the named principal has now counts as well: who may not grant it may not take it away either.
         for grant in (granted, await read_grant(connection, name)):
@@ -51,10 +68,12 @@ async def make(
                     f"{principal.name} can't make a key for {name!r}: it would need {beyond} itself",
                 )
         try:
-            made = await create_key(connection, name, roles, entities, scopes=scopes, expires_at=expires_at)
+            made = await create_key(
+                connection, name, wanted.roles, wanted.entities, scopes=scopes, expires_at=expires_at
+            )
         except ValueError as error:
             raise Problem(422, "key.invalid", str(error)) from None
-        detail = {"principal": name, "roles": roles, "entities": entities, "scopes": scopes}
+        detail = {"principal": name, **wanted.model_dump(include={"roles", "entities", "scopes"})}
         await write_audit(connection, [AuditEntry(principal.name, "key.create", "key", made.id, detail=detail)])
     return _shown_once(made)
 
@@ -63,10 +82,11 @@ async def make(
 async def rotate(
     key_id: Identifier,
     context: InContext,
-    overlap_seconds: Annotated[int, Body(embed=True, ge=0, le=604_800, description="How long the old one goes on")] = 0,
+    rotation: Rotation | None = None,
     principal: Principal = allowed("keys.manage"),
 ) -> Response:
     """The new key has the old one's principal, scopes and length of life; its secret is in this answer only."""
+    overlap_seconds = rotation.overlap_seconds if rotation else 0
     async with context.flow.pool.acquire() as connection, connection.transaction():
         made = await rotate_key(connection, key_id, principal.entity_filter, overlap_seconds=overlap_seconds)
         if made is None:

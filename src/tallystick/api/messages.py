@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Body, Query
+from fastapi import Query
+from pydantic import Field
 
 from tallystick.api.authentication import allowed, guarded_router
 from tallystick.api.context import InContext
@@ -15,7 +16,7 @@ from tallystick.api.problems import Problem
 from tallystick.control.access import Principal
 from tallystick.control.audit import AuditEntry, write_audit
 from tallystick.control.exceptions import resolve_exceptions
-from tallystick.documents.values import LongText
+from tallystick.documents.values import Document, Identifier, LongText
 from tallystick.mailbox.dead_letters import (
     MessageFilter,
     dead_ids,
@@ -28,6 +29,30 @@ from tallystick.mailbox.dead_letters import (
 
 router = guarded_router("messages")
 Word = Annotated[str | None, Query(max_length=64)]
+
+
+class Replay(Document):
+    """How a dead letter is delivered again: as it is, or with an edited payload."""
+
+    payload: PlainData | None = None
+    reason: LongText | None = None
+
+
+class ReplayFilter(Document):
+    """Which dead letters: every field that is given must match; none given, all are meant."""
+
+    stage: Identifier | None = None
+    system: Identifier | None = None
+    kind: Identifier | None = None
+    transaction_id: UUID | None = None
+    dry_run: bool = False
+    """Only count them."""
+
+
+class Discard(Document):
+    """Why a dead letter is given up."""
+
+    reason: Annotated[LongText, Field(min_length=3, description="Why; it stands in the audit trail")]
 
 
 @router.get("/messages", summary="Live messages: waiting, in flight, dead")
@@ -89,39 +114,37 @@ def _entry(principal: Principal, action: str, found: dict[str, Any], reason: str
 async def replay(
     message_id: UUID,
     context: InContext,
-    payload: Annotated[PlainData | None, Body(embed=True)] = None,
-    reason: Annotated[LongText | None, Body(embed=True)] = None,
+    wanted: Replay | None = None,
     principal: Principal = allowed("messages.replay"),
 ) -> dict[str, Any]:
     """Its exception is resolved; an edited payload is kept in the audit trail beside the one before."""
+    replay = wanted or Replay()
+    payload = replay.payload
     async with context.flow.pool.acquire() as connection, connection.transaction():
         found = await _dead(connection, message_id, principal)
         await replay_messages(connection, [message_id], payload=payload)
         await resolve_exceptions(connection, by=principal.name, resolution="replayed", message_ids=[message_id])
         detail = {"before": found["payload"], "after": payload} if payload is not None else {}
-        await write_audit(connection, [_entry(principal, "message.replay", found, reason, detail)])
+        await write_audit(connection, [_entry(principal, "message.replay", found, replay.reason, detail)])
     return {"replayed": 1}
 
 
 @router.post("/messages:replay", summary="Replay all dead letters that a filter names")
 async def replay_many(
     context: InContext,
-    stage: Annotated[str | None, Body(max_length=64)] = None,
-    system: Annotated[str | None, Body(max_length=64)] = None,
-    kind: Annotated[str | None, Body(max_length=64)] = None,
-    transaction_id: Annotated[UUID | None, Body()] = None,
-    dry_run: Annotated[bool, Body(description="Only count")] = False,
+    named: ReplayFilter,
     principal: Principal = allowed("messages.replay"),
 ) -> dict[str, Any]:
     """At most 10,000 at once; `dry_run` says how many it would be."""
-    wanted = MessageFilter(principal.entity_filter, "dead", stage, system, kind, transaction_id)
+    wanted = MessageFilter(principal.entity_filter, "dead", named.stage, named.system, named.kind, named.transaction_id)
     async with context.flow.pool.acquire() as connection, connection.transaction():
         ids = await dead_ids(connection, wanted)
-        if dry_run:
+        if named.dry_run:
             return {"would_replay": len(ids)}
         replayed = await replay_messages(connection, ids)
         await resolve_exceptions(connection, by=principal.name, resolution="replayed", message_ids=replayed)
-        detail = {"filter": {"stage": stage, "system": system, "kind": kind}, "replayed": len(replayed)}
+        chosen = named.model_dump(mode="json", exclude={"dry_run"}, exclude_none=True)
+        detail = {"filter": chosen, "replayed": len(replayed)}
         await write_audit(
             connection, [AuditEntry(principal.name, "message.replay", "messages", "filter", detail=detail)]
         )
@@ -132,7 +155,7 @@ async def replay_many(
 async def discard(
     message_id: UUID,
     context: InContext,
-    reason: Annotated[LongText, Body(embed=True, min_length=3)],
+    wanted: Discard,
     principal: Principal = allowed("messages.discard"),
 ) -> dict[str, Any]:
     """What waited behind it flows on; the reason stands in the audit trail."""
@@ -140,9 +163,9 @@ async def discard(
         found = await _dead(connection, message_id, principal)
         await discard_messages(connection, [message_id])
         await resolve_exceptions(
-            connection, by=principal.name, resolution="discarded", reason=reason, message_ids=[message_id]
+            connection, by=principal.name, resolution="discarded", reason=wanted.reason, message_ids=[message_id]
         )
         await write_audit(
-            connection, [_entry(principal, "message.discard", found, reason, {"payload": found["payload"]})]
+            connection, [_entry(principal, "message.discard", found, wanted.reason, {"payload": found["payload"]})]
         )
     return {"discarded": 1}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import orjson
-from fastapi import Body, Request
+from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
@@ -21,7 +21,7 @@ from tallystick.api.requests import check_json, check_parameters
 from tallystick.api.transactions import visible
 from tallystick.control.access import Principal, may
 from tallystick.documents.order import Order
-from tallystick.documents.values import ShortText
+from tallystick.documents.values import Document, ShortText
 from tallystick.stages.changes import cancel_order, change_order
 from tallystick.stages.decision import checks_summary, reasons_of
 from tallystick.stages.flow import Flow
@@ -32,6 +32,12 @@ router = guarded_router("orders")
 _ORDER = TypeAdapter(Order)
 _LONGEST_KEY = 255
 CREATE = "orders.create"
+
+
+class Cancellation(Document):
+    """Why an order is cancelled, for the warehouse and the ERP."""
+
+    reason: ShortText | None = None
 
 
 def parse_order(body: bytes) -> Order:
@@ -156,12 +162,16 @@ async def cancel(
     transaction_id: UUID,
     context: InContext,
     expected_version: ExpectedVersion,
-    reason: Annotated[ShortText | None, Body(embed=True)] = None,
+    cancellation: Cancellation | None = None,
     principal: Principal = allowed("orders.cancel"),
 ) -> dict[str, Any]:
     """Ask for the cancellation; warehouse and ERP are asked in turn, and the sales side is told."""
     async with context.flow.pool.acquire() as connection:
         await visible(connection, transaction_id, principal, "orders.cancel")
     return await cancel_order(
-        context.flow, transaction_id, expected_version=expected_version, reason=reason, principal=principal.name
+        context.flow,
+        transaction_id,
+        expected_version=expected_version,
+        reason=cancellation.reason if cancellation else None,
+        principal=principal.name,
     )

@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import Body
+from pydantic import Field
 
 from tallystick.api.authentication import allowed, guarded_router
 from tallystick.api.context import InContext
 from tallystick.api.problems import Problem
 from tallystick.control.access import ALL_ENTITIES, Principal, may, may_for_all
 from tallystick.control.audit import AuditEntry, write_audit
-from tallystick.documents.values import LongText
+from tallystick.documents.values import Document, LongText
 from tallystick.mailbox.breaker import pause_system, read_system_states, resume_system
 from tallystick.stages.flow import Flow
 
 router = guarded_router("systems")
+
+
+class Pause(Document):
+    """Why a system gets no deliveries for now."""
+
+    reason: Annotated[LongText, Field(min_length=3, description="Why; whoever looks at the system reads it")]
 
 
 async def describe_systems(flow: Flow) -> list[dict[str, Any]]:
@@ -93,11 +99,11 @@ async def _set(context: Any, name: str, principal: Principal, paused: bool, reas
 async def pause(
     name: str,
     context: InContext,
-    reason: Annotated[LongText, Body(embed=True, min_length=3)],
+    wanted: Pause,
     principal: Principal = allowed("systems.operate"),
 ) -> dict[str, Any]:
     """Messages wait; nothing is lost and no attempt is burnt. Workers learn it within a second."""
-    return await _set(context, name, principal, True, reason)
+    return await _set(context, name, principal, True, wanted.reason)
 
 
 @router.post("/systems/{name}:resume", summary="Let deliveries flow again")
