@@ -9,10 +9,14 @@ from typing import Any
 
 from tallystick.settings import SystemSettings
 from tallystick.store.pool import Connection, Pool
-from tallystick.systems.failure import Failure, Throttled, Unavailable
+from tallystick.systems.failure import Failure, Rejected, Throttled, Unavailable
 
 SYSTEMS_CHANNEL = "tallystick_systems"
+_DEFAULTS = SystemSettings(kind="unknown")
 _PROBE_SECONDS = 30.0
+"""So long a worker that won the probe has for it; then another may try."""
+_THROTTLED_SECONDS = 1.0
+_LONGEST_THROTTLED_SECONDS = 3_600.0
 
 
 @dataclass(slots=True)
@@ -21,9 +25,10 @@ class _Gate:
 
     paused: bool = False
     breaker: str = "closed"
-    closed_until: float = 0.0
+    breaker_until: float = 0.0
     failures: int = 0
     throttled_until: float = 0.0
+    out_of_tokens_until: float = 0.0
 
 
 @dataclass(slots=True)
@@ -34,62 +39,81 @@ class Breakers:
     systems: Mapping[str, SystemSettings]
     _gates: dict[str, _Gate] = field(default_factory=dict)
 
-    async def learn(self) -> None:
+    async def learn(self, connection: Connection) -> None:
         """Read all states; rows of systems never seen are made."""
-        async with self.pool.acquire() as connection:
+        rows = await connection.fetch(
+            """
+            select system, paused, breaker, consecutive_failures,
+                   coalesce(extract(epoch from breaker_until - now())::float8, 0) as breaker_seconds,
+                   coalesce(extract(epoch from throttled_until - now())::float8, 0) as throttled_seconds
+            from system_states
+            """
+        )
+        unseen = sorted(set(self.systems) - {row["system"] for row in rows})
+        if unseen:
             await connection.execute(
-                "insert into system_states (system) select unnest($1::text[]) on conflict do nothing",
-                sorted(self.systems),
-            )
-            rows = await connection.fetch(
-                """
-                select system, paused, breaker, consecutive_failures,
-                       coalesce(extract(epoch from breaker_until - now())::float8, 0) as seconds
-                from system_states
-                """
+                "insert into system_states (system) select unnest($1::text[]) on conflict do nothing", unseen
             )
         now = time.monotonic()
         for row in rows:
-            gate = self._gates.setdefault(row["system"], _Gate())
+            gate = self._gate(row["system"])
             gate.paused = row["paused"]
             gate.breaker = row["breaker"]
-            gate.closed_until = now + row["seconds"]
             gate.failures = row["consecutive_failures"]
+            gate.breaker_until = now + row["breaker_seconds"]
+            gate.throttled_until = now + row["throttled_seconds"]
+
+    def _gate(self, system: str) -> _Gate:
+        return self._gates.setdefault(system, _Gate())
+
+    async def _learn(self) -> None:
+        async with self.pool.acquire() as connection:
+            await self.learn(connection)
 
     def wait_seconds(self, system: str) -> float | None:
         """How long until the system may be tried: 0 is now, None is until somebody resumes it."""
-        gate = self._gates.setdefault(system, _Gate())
+        gate = self._gate(system)
         if gate.paused:
             return None
-        now = time.monotonic()
-        wait = gate.throttled_until - now
-        if gate.breaker != "closed":
-            wait = max(wait, gate.closed_until - now)
-        return max(0.0, wait)
+        until = max(
+            gate.throttled_until, gate.out_of_tokens_until, 0.0 if gate.breaker == "closed" else gate.breaker_until
+        )
+        return max(0.0, until - time.monotonic())
+
+    def is_closed(self, system: str) -> bool:
+        """Whether the system counts as up; a breaker that is not closed lets one message through to find out."""
+        return self._gate(system).breaker == "closed"
 
     async def admit(self, system: str, limit: int) -> int:
-        """How many messages may go to the system now: none, one as the probe of an open breaker, or up to `limit`."""
+        """How many messages may go to the system now: none, one as the probe of an open breaker, or up to `limit`.
+
+        What is admitted and not used is to be told to `return_unused`.
+        """
         if self.wait_seconds(system) != 0.0:
             return 0
-        if self._gates[system].breaker != "closed":
-            return await self._probe(system)
-        rate = self.systems[system].calls_per_second if system in self.systems else None
+        if not self.is_closed(system) and not await self._probe(system):
+            return 0
+        rate = self._rate(system)
+        limit = limit if self.is_closed(system) else 1
         return limit if rate is None else await self._take_tokens(system, limit, rate)
 
-    async def _probe(self, system: str) -> int:
+    def _rate(self, system: str) -> float | None:
+        return self.systems.get(system, _DEFAULTS).calls_per_second
+
+    async def _probe(self, system: str) -> bool:
         """Only the worker whose update wins may send the one message that tries an open breaker."""
         won = await self.pool.fetchval(
             """
             update system_states set breaker = 'half_open', breaker_until = now() + make_interval(secs => $2), updated_at = now()
-            where system = $1 and breaker <> 'closed' and breaker_until <= now()
+            where system = $1 and not paused and breaker <> 'closed' and breaker_until <= now()
             returning true
             """,
             system,
             _PROBE_SECONDS,
         )
         if not won:
-            await self.learn()
-        return 1 if won else 0
+            await self._learn()
+        return bool(won)
 
     async def _take_tokens(self, system: str, limit: int, rate: float) -> int:
         """A token bucket in the database, so that all workers together keep to the system's rate."""
@@ -101,7 +125,8 @@ class Breakers:
                 from (select system, tokens, greatest(tokens_at, now() - interval '1 hour') as tokens_at
                       from system_states where system = $1 for update) held
             )
-            update system_states s set tokens = filled - least($4::int, floor(filled)::int), tokens_at = now()
+            update system_states s set
+                tokens = filled - least($4::int, floor(filled)::int), tokens_at = greatest(s.tokens_at, now())
             from bucket where s.system = bucket.system
             returning least($4::int, floor(filled)::int)
             """,
@@ -111,62 +136,78 @@ class Breakers:
             limit,
         )
         if not granted:
-            self._gates[system].throttled_until = time.monotonic() + 1.0 / rate
+            self._gate(system).out_of_tokens_until = time.monotonic() + 1.0 / rate
         return int(granted or 0)
+
+    async def return_unused(self, system: str, admitted: int, used: int) -> None:
+        """Give back what was admitted beyond the messages found: their tokens, and a probe that had nothing to send."""
+        rate = self._rate(system)
+        if rate is not None and used < admitted:
+            await self.pool.execute(
+                "update system_states set tokens = least($2::float8, tokens + $3) where system = $1",
+                system,
+                max(1.0, rate),
+                float(admitted - used),
+            )
+        if not used and not self.is_closed(system):
+            await self._change(
+                system,
+                "breaker = 'open', breaker_until = now() + interval '1 second'",
+                "and breaker = 'half_open'",
+            )
 
     async def report(self, system: str, failures: Sequence[Failure], successes: int) -> None:
         """Tell how a batch went. Writes only when something changes, so a healthy system costs nothing."""
-        gate = self._gates.setdefault(system, _Gate())
-        for failure in failures:
-            if isinstance(failure, Throttled):
-                gate.throttled_until = time.monotonic() + (failure.retry_after or 1.0)
+        gate = self._gate(system)
+        throttled = [each for each in failures if isinstance(each, Throttled)]
         unavailable = [each for each in failures if isinstance(each, Unavailable)]
-        if unavailable and not successes:
+        # A system that rejects or throttles is up.
+        if successes or any(isinstance(each, Rejected | Throttled) for each in failures):
+            if gate.failures or gate.breaker != "closed":
+                await self._change(
+                    system,
+                    "breaker = 'closed', consecutive_failures = 0, breaker_until = null, last_success_at = now()",
+                )
+        elif unavailable:
             await self._count_failure(system, unavailable[-1])
-        elif (gate.failures or gate.breaker != "closed") and (successes or any(_answered(each) for each in failures)):
-            await self._close(system)
+        if throttled:
+            seconds = max(each.retry_after or _THROTTLED_SECONDS for each in throttled)
+            await self._change(
+                system,
+                "throttled_until = greatest(throttled_until, now() + make_interval(secs => $3))",
+                "",
+                min(seconds, _LONGEST_THROTTLED_SECONDS),
+            )
 
     async def _count_failure(self, system: str, failure: Unavailable) -> None:
-        settings = self.systems.get(system)
-        seconds = failure.retry_after or (settings.breaker_seconds if settings else 10.0)
-        await self.pool.execute(
-            """
-            with changed as (
-                update system_states set
-                    consecutive_failures = consecutive_failures + 1, last_failure_at = now(), last_failure = $3,
-                    breaker = case when breaker <> 'closed' or consecutive_failures + 1 >= $2 then 'open' else breaker end,
-                    breaker_until = case when breaker <> 'closed' or consecutive_failures + 1 >= $2
-                                         then now() + make_interval(secs => $4) else breaker_until end,
-                    updated_at = now()
-                where system = $1 returning system)
-            select pg_notify($5, system) from changed
-            """,
+        settings = self.systems.get(system, _DEFAULTS)
+        await self._change(
             system,
-            settings.breaker_failures if settings else 5,
-            failure.message,
-            seconds,
-            SYSTEMS_CHANNEL,
-        )
-        await self.learn()
-
-    async def _close(self, system: str) -> None:
-        await self.pool.execute(
             """
+            consecutive_failures = consecutive_failures + 1, last_failure_at = now(), last_failure = $5,
+            breaker = case when breaker <> 'closed' or consecutive_failures + 1 >= $3 then 'open' else breaker end,
+            breaker_until = case when breaker <> 'closed' or consecutive_failures + 1 >= $3
+                                 then now() + make_interval(secs => $4) else breaker_until end
+            """,
+            "",
+            settings.breaker_failures,
+            float(failure.retry_after or settings.breaker_seconds),
+            failure.message,
+        )
+
+    async def _change(self, system: str, assignments: str, condition: str = "", *values: object) -> None:
+        """Change a system's state, tell all workers, and learn it here."""
+        await self.pool.execute(
+            f"""
             with changed as (
-                update system_states set breaker = 'closed', consecutive_failures = 0, breaker_until = null,
-                    last_success_at = now(), updated_at = now()
-                where system = $1 returning system)
+                update system_states set {assignments}, updated_at = now() where system = $1 {condition} returning system)
             select pg_notify($2, system) from changed
             """,
             system,
             SYSTEMS_CHANNEL,
+            *values,
         )
-        await self.learn()
-
-
-def _answered(failure: Failure) -> bool:
-    """A system that rejects or throttles is up."""
-    return not isinstance(failure, Unavailable) and failure.kind in ("rejected", "throttled")
+        await self._learn()
 
 
 async def pause_system(connection: Connection, system: str, *, by: str, reason: str | None) -> bool:
@@ -175,7 +216,7 @@ async def pause_system(connection: Connection, system: str, *, by: str, reason: 
 
 
 async def resume_system(connection: Connection, system: str, *, by: str, reason: str | None = None) -> bool:
-    """Let deliveries flow again, and give an open breaker a fresh start; returns whether anything changed."""
+    """Let deliveries flow again, also past an open breaker or a system's wish to wait; returns whether it was paused."""
     return await _set_paused(connection, system, False, by, reason)
 
 
@@ -184,9 +225,12 @@ async def _set_paused(connection: Connection, system: str, paused: bool, by: str
         """
         with previous as (select paused from system_states where system = $1),
         changed as (
-            insert into system_states (system, paused, paused_by, paused_reason) values ($1, $2, $3, $4)
+            insert into system_states as s (system, paused, paused_by, paused_reason) values ($1, $2, $3, $4)
             on conflict (system) do update set paused = $2, paused_by = $3, paused_reason = $4, updated_at = now(),
-                breaker = case when $2 then system_states.breaker else 'closed' end, consecutive_failures = 0
+                breaker = case when $2 then s.breaker else 'closed' end,
+                breaker_until = case when $2 then s.breaker_until end,
+                throttled_until = case when $2 then s.throttled_until end,
+                consecutive_failures = case when $2 then s.consecutive_failures else 0 end
             returning system),
         told as (select pg_notify($5, system) from changed)
         select coalesce((select paused from previous), false) is distinct from $2 from told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -37,7 +37,12 @@ class Deferral:
 
 
 class Carrier(Protocol):
-    """Moves messages. Writes happen inside the caller's database transaction, which is what makes them effectively once."""
+    """Moves messages. Writes happen inside the caller's database transaction, which is what makes them effectively once.
+
+    A lane's messages for one stage and system are delivered one at a time, in the order in which they were offered; of
+    offers that were open at the same time, in either order. A message that was started stays its lane's first until it
+    is finished or discarded, whatever becomes visible later.
+    """
 
     async def offer(self, connection: Connection, messages: Sequence[Message]) -> None:
         """Put messages in, in order; they exist once the caller's transaction commits."""
@@ -46,7 +51,10 @@ class Carrier(Protocol):
     async def claim(
         self, connection: Connection, route: Route, *, limit: int, worker: str, lease: timedelta
     ) -> list[Delivery]:
-        """Take up to `limit` messages that head their lanes, hidden from others until the lease ends."""
+        """Take up to `limit` messages that head their lanes, hidden from others until the lease ends.
+
+        Call outside any transaction: a claim holds once it is committed, and only then may the outside be written to.
+        """
         ...
 
     async def extend(self, connection: Connection, deliveries: Sequence[Delivery], lease: timedelta) -> set[UUID]:
@@ -61,10 +69,14 @@ class Carrier(Protocol):
         """Give messages back for later or make them dead letters, with the attempt kept; returns the ids still held."""
         ...
 
-    async def give_back(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:
-        """Release claims at once, as if they had not been made, but for the fence."""
+    async def give_back(self, connection: Connection, deliveries: Sequence[Delivery], delay: timedelta) -> None:
+        """Release claims that came to nothing; no attempt is burnt, but the next delivery verifies."""
         ...
 
     async def next_due(self, connection: Connection, routes: Sequence[Route]) -> Mapping[Route, float]:
         """Seconds until the earliest waiting message of each route (0: now); routes with none are absent."""
+        ...
+
+    async def wake(self, connection: Connection, routes: Iterable[Route]) -> None:
+        """Tell all workers to look at these routes, once the caller's transaction commits."""
         ...

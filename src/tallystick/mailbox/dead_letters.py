@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from tallystick.mailbox.postgres_carrier import OFFERS_CHANNEL
+from asyncpg import Record
+
+from tallystick.mailbox.postgres_carrier import wake_routes
 from tallystick.store.pool import Connection
 
 
@@ -24,39 +26,42 @@ class MessageFilter:
     transaction_id: UUID | None = None
     created_before: datetime | None = None
 
-    def arguments(self) -> tuple[Any, ...]:
-        """Values for `_WHERE`, in its order."""
-        return (
-            self.entities,
-            self.state,
-            self.stage,
-            self.system,
-            self.kind,
-            self.transaction_id,
-            self.created_before,
-        )
+    def conditions(self) -> tuple[str, list[Any]]:
+        """A condition for the fields that are set, and only for those, so that each finds its index; and its parameters."""
+        fields = {name: getattr(self, name) for name in _CONDITIONS if getattr(self, name) is not None}
+        conditions = [_CONDITIONS[name].format(f"${number}") for number, name in enumerate(fields, 1)]
+        return " and ".join(conditions) or "true", list(fields.values())
 
 
-_WHERE = """
-    ($1::text[] is null or entity = any($1)) and ($2::text is null or state = $2) and ($3::text is null or stage = $3)
-    and ($4::text is null or system = $4) and ($5::text is null or kind = $5) and ($6::uuid is null or transaction_id = $6)
-    and ($7::timestamptz is null or created_at < $7)
-"""
+# A waiting message, a started one and one outside of its transaction's lane each stand in an index of their own.
+_OF_TRANSACTION = """id in (select id from messages where lane = {0} and deliveries = 0
+    union all select id from messages where lane = {0} and deliveries > 0
+    union all select id from messages where transaction_id = {0} and transaction_id <> lane) and transaction_id = {0}"""
+_CONDITIONS = {
+    "entities": "entity = any({0}::text[])",
+    "state": "state = {0}",
+    "stage": "stage = {0}",
+    "system": "system = {0}",
+    "kind": "kind = {0}",
+    "transaction_id": _OF_TRANSACTION,
+    "created_before": "created_at < {0}",
+}
 _COLUMNS = """
-    position, id, entity, stage, system, kind, transaction_id, state, available_at, deliveries, attempts, claimed_by,
+    id, position, entity, stage, system, kind, transaction_id, state, available_at, deliveries, attempts, claimed_by,
     last_failure, created_at
 """
 
 
 async def list_messages(
-    connection: Connection, wanted: MessageFilter, *, after: int = 0, limit: int = 50
+    connection: Connection, wanted: MessageFilter, *, after: UUID | None = None, limit: int = 50
 ) -> list[dict[str, Any]]:
-    """Live messages in their order, after the position `after`."""
+    """Live messages, the oldest first, after the message `after`."""
+    condition, values = wanted.conditions()
+    if after is not None:
+        values.append(after)
+        condition += f" and id > ${len(values)}"
     rows = await connection.fetch(
-        f"select {_COLUMNS} from messages where {_WHERE} and position > $8 order by position limit $9",
-        *wanted.arguments(),
-        after,
-        limit,
+        f"select {_COLUMNS} from messages where {condition} order by id limit ${len(values) + 1}", *values, limit
     )
     return [dict(row) for row in rows]
 
@@ -84,9 +89,12 @@ async def read_message(
 
 async def dead_ids(connection: Connection, wanted: MessageFilter, *, limit: int = 10_000) -> list[UUID]:
     """Ids of the dead letters a filter names, oldest first."""
+    if wanted.state not in (None, "dead"):
+        return []
+    condition, values = replace(wanted, state=None).conditions()
     rows = await connection.fetch(
-        f"select id from messages where {_WHERE} and state = 'dead' order by position limit $8",
-        *wanted.arguments(),
+        f"select id from messages where state = 'dead' and {condition} order by id limit ${len(values) + 1}",
+        *values,
         limit,
     )
     return [row["id"] for row in rows]
@@ -99,54 +107,66 @@ async def replay_messages(
 
     The delivery count goes on, so the next delivery looks up what earlier ones may have done.
     """
-    rows = await connection.fetch(
-        """
-        with replayed as (
-            update messages set state = 'ready', available_at = now(), attempts = 0, claimed_by = null,
-                payload = coalesce($2::jsonb, payload)
-            where id = any($1::uuid[]) and state = 'dead'
-            returning id, lane, stage, system, position
-        ), freed as (
-            update messages follower set state = 'ready' from replayed r
-            where follower.lane = r.lane and follower.stage = r.stage and follower.system = r.system
-                and follower.position > r.position and follower.state = 'parked'
+    async with connection.transaction():
+        dead = await _lock_dead(connection, ids)
+        rows = await connection.fetch(
+            """
+            update messages set state = 'ready', available_at = now(), attempts = 0, payload = coalesce($2::jsonb, payload)
+            where id = any($1::uuid[])
+            returning id, lane, stage, system
+            """,
+            dead,
+            payload,
         )
-        select id, stage || '/' || system as route from replayed
-        """,
-        list(ids),
-        payload,
-    )
-    await _wake(connection, {row["route"] for row in rows})
+        await _free_followers(connection, rows)
     return [row["id"] for row in rows]
 
 
 async def discard_messages(connection: Connection, ids: Sequence[UUID]) -> list[UUID]:
     """Give dead letters up for good; what waited behind them flows on. Returns the discarded ids."""
-    rows = await connection.fetch(
-        """
-        with discarded as (
-            delete from messages where id = any($1::uuid[]) and state = 'dead' returning *
-        ), logged as (
-            insert into message_log (id, entity, stage, system, kind, lane, transaction_id, payload, outcome, deliveries,
-                                     attempts, worker, created_at)
-            select id, entity, stage, system, kind, lane, transaction_id, payload, 'discarded', deliveries, attempts, null,
-                   created_at
-            from discarded
-        ), freed as (
-            update messages follower set state = 'ready' from discarded d
-            where follower.lane = d.lane and follower.stage = d.stage and follower.system = d.system
-                and follower.position > d.position and follower.state = 'parked'
+    async with connection.transaction():
+        dead = await _lock_dead(connection, ids)
+        rows = await connection.fetch(
+            """
+            with discarded as (
+                delete from messages where id = any($1::uuid[]) returning *
+            ), logged as (
+                insert into message_log (id, entity, stage, system, kind, lane, transaction_id, payload, outcome, deliveries,
+                                         attempts, worker, created_at)
+                select id, entity, stage, system, kind, lane, transaction_id, payload, 'discarded', deliveries, attempts, null,
+                       created_at
+                from discarded
+            )
+            select id, lane, stage, system from discarded
+            """,
+            dead,
         )
-        select id, stage || '/' || system as route from discarded
-        """,
-        list(ids),
-    )
-    await _wake(connection, {row["route"] for row in rows})
+        await _free_followers(connection, rows)
     return [row["id"] for row in rows]
 
 
-async def _wake(connection: Connection, routes: set[str]) -> None:
-    await connection.execute("select pg_notify($1, r) from unnest($2::text[]) r", OFFERS_CHANNEL, sorted(routes))
+async def _lock_dead(connection: Connection, ids: Sequence[UUID]) -> list[UUID]:
+    # First the locks, then the statements that act: what was offered behind a dead letter until now, and parked, is then
+    # committed and visible, and nothing more is parked there.
+    rows = await connection.fetch(
+        "select id from messages where id = any($1::uuid[]) and state = 'dead' order by id for update", list(ids)
+    )
+    return [row["id"] for row in rows]
+
+
+async def _free_followers(connection: Connection, heads: Sequence[Record]) -> None:
+    await connection.execute(
+        """
+        update messages follower set state = 'ready'
+        from unnest($1::uuid[], $2::text[], $3::text[]) as head (lane, stage, system)
+        where follower.lane = head.lane and follower.stage = head.stage and follower.system = head.system
+            and follower.deliveries = 0 and follower.state = 'parked'
+        """,
+        [each["lane"] for each in heads],
+        [each["stage"] for each in heads],
+        [each["system"] for each in heads],
+    )
+    await wake_routes(connection, {f"{each['stage']}/{each['system']}" for each in heads})
 
 
 async def queue_depths(connection: Connection, entities: Sequence[str] | None = None) -> list[dict[str, Any]]:

@@ -63,9 +63,15 @@ async def accept_entries(connection: Connection, entries: Sequence[Entry]) -> se
     return {(row["source"], row["key"]) for row in rows}
 
 
-async def forget_entries(connection: Connection, older_than_days: int) -> int:
-    """Drop entries past their retention; returns how many."""
+async def forget_entries(connection: Connection, older_than_days: int, *, at_most: int = 10_000) -> int:
+    """Drop up to `at_most` entries past their retention, the oldest first; returns how many."""
     status = await connection.execute(
-        "delete from inbox where received_at < now() - make_interval(days => $1)", older_than_days
+        """
+        delete from inbox where (source, key) in (
+            select source, key from inbox where received_at < now() - make_interval(days => $1)
+            order by received_at limit $2 for update skip locked)
+        """,
+        older_than_days,
+        at_most,
     )
     return int(status.rpartition(" ")[2])

@@ -17,7 +17,7 @@ Outcome = TypeVar("Outcome")
 class Message:
     """Work for one stage against one system. First in, first out within (lane, stage, system).
 
-    The lane is the transaction's id, or the id of whatever else the message is about."""
+    The lane is the transaction's id, or, for a message that belongs to none, the id of whatever it is about."""
 
     stage: str
     system: str
@@ -48,11 +48,8 @@ class Delivery:
     attempts: int
     """Attempts burnt so far; a throttled or unavailable system burns none."""
     created_at: datetime
-
-    @property
-    def verify(self) -> bool:
-        """An earlier delivery may have done the outside write: look it up first."""
-        return self.delivery > 1
+    verify: bool
+    """The outside write may have been done before, by an earlier delivery or an earlier try in this one: look it up first."""
 
 
 @dataclass(frozen=True, slots=True)

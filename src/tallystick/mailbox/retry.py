@@ -20,7 +20,7 @@ def plan_retry(delivery: Delivery, failure: Failure, settings: Worker, duration_
         return Deferral(delivery, failure, timedelta(0), burn_attempt=True, dead=True, duration_ms=duration_ms)
     if isinstance(failure, Throttled | Unavailable):
         wait = failure.retry_after if failure.retry_after is not None else settings.backoff_seconds
-        wait = min(wait, settings.backoff_limit_seconds) * random.uniform(1.0, 1.25)  # noqa: S311 - jitter, not a secret
+        wait = min(max(0.0, wait), settings.backoff_limit_seconds) * random.uniform(1.0, 1.25)  # noqa: S311 - jitter, not a secret
         return Deferral(
             delivery, failure, timedelta(seconds=wait), burn_attempt=False, dead=False, duration_ms=duration_ms
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -20,17 +21,36 @@ def encode_json(value: Any) -> str:
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
+def storable(value: Any) -> Any:
+    """Plain data from outside, without what PostgreSQL can't hold in text or JSON: a NUL, half a surrogate pair."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if isinstance(value, Mapping):
+        return {storable(name): storable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(each) for each in value]
+    return value
+
+
 async def _prepare(connection: Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=encode_json, decoder=orjson.loads, schema="pg_catalog")
 
 
+async def _as_it_is(_connection: Connection) -> None:
+    """What is open is rolled back by asyncpg itself; the round trip that resets a session each time is saved."""
+
+
 async def open_pool(url: str, *, size: int = 8, application: str = "tallystick") -> Pool:
-    """Open a pool on `url` (postgresql://…). Raises OSError or asyncpg.PostgresError when the server can't be reached."""
+    """Open a pool on `url` (postgresql://…). Raises OSError or asyncpg.PostgresError when the server can't be reached.
+
+    Connections come back as they are left: whoever changes a session (LISTEN, SET, a session's lock) undoes it.
+    """
     return await asyncpg.create_pool(
         url,
         min_size=min(2, size),
         max_size=size,
         init=_prepare,
+        reset=_as_it_is,
         command_timeout=60,
         server_settings={"application_name": application, "timezone": "UTC"},
     )

@@ -12,8 +12,8 @@ def upgrade() -> None:
     # a claim grows with what waits and never with history. `position` orders a lane; `deliveries` fences.
     op.execute("""
     create table messages (
-        position bigint generated always as identity primary key,
-        id uuid not null unique,
+        id uuid primary key,
+        position bigint generated always as identity,
         entity text not null,
         stage text not null,
         system text not null,
@@ -31,9 +31,13 @@ def upgrade() -> None:
     ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000)
     """)
     op.execute("create index messages_claim on messages (stage, system, available_at, position) where state = 'ready'")
-    op.execute("create index messages_lane on messages (lane, stage, system, position)")
-    op.execute("create index messages_transaction on messages (transaction_id) where transaction_id is not null")
-    op.execute("create index messages_dead on messages (position) where state = 'dead'")
+    # A lane is what waits in it, in order, and at most one message that was started: claimed at least once, and neither
+    # finished nor discarded. That there are never two is this index's word, whatever two workers see at the same moment.
+    op.execute("create index messages_waiting on messages (lane, stage, system, position) where deliveries = 0")
+    op.execute("create unique index messages_started on messages (lane, stage, system) where deliveries > 0")
+    # Nearly always the lane is the transaction, so its messages are found by their lane; these are the others.
+    op.execute("create index messages_elsewhere on messages (transaction_id) where transaction_id <> lane")
+    op.execute("create index messages_set_aside on messages (state, id) where state <> 'ready'")
     op.execute("""
     create table message_attempts (
         message_id uuid not null,
@@ -46,9 +50,10 @@ def upgrade() -> None:
         error text not null,
         request jsonb,
         response jsonb,
-        primary key (message_id, delivery)
-    )
+        primary key (message_id, delivery, at)
+    ) partition by range (at)
     """)
+    op.execute("create table message_attempts_default partition of message_attempts default")
     op.execute("""
     create table message_log (
         id uuid not null,
@@ -68,7 +73,6 @@ def upgrade() -> None:
         primary key (id, finished_at)
     ) partition by range (finished_at)
     """)
-    op.execute("create index message_log_transaction on message_log (transaction_id, id)")
     op.execute("create table message_log_default partition of message_log default")
     op.execute("""
     create table inbox (
@@ -91,6 +95,7 @@ def upgrade() -> None:
         paused_reason text,
         breaker text not null default 'closed' check (breaker in ('closed', 'open', 'half_open')),
         breaker_until timestamptz,
+        throttled_until timestamptz,
         consecutive_failures integer not null default 0,
         last_success_at timestamptz,
         last_failure_at timestamptz,

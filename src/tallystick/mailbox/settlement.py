@@ -1,0 +1,93 @@
+"""Settling a batch: outcomes, attempts and dead letters in one transaction, and what can't be written fails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from tallystick.mailbox.answers import Answer, bug
+from tallystick.mailbox.carrier import Carrier, Route
+from tallystick.mailbox.handler import Handler
+from tallystick.mailbox.messages import Delivery, Done
+from tallystick.mailbox.retry import plan_retry
+from tallystick.settings import Worker
+from tallystick.store.outage import is_passing
+from tallystick.store.pool import Connection, Pool
+from tallystick.systems.failure import Failure
+
+Answered = Sequence[tuple[Delivery, Answer]]
+
+_log = structlog.get_logger("tallystick.mailbox")
+
+
+class Settlement:
+    """Settles what one worker holds."""
+
+    def __init__(self, pool: Pool, carrier: Carrier, settings: Worker, worker: str) -> None:
+        self._pool = pool
+        self._carrier = carrier
+        self._settings = settings
+        self._worker = worker
+
+    async def settle(self, handler: Handler, route: Route, answered: Answered, duration_ms: float) -> set[float]:
+        """Write the batch's outcomes; returns after how many seconds messages given back are due, in tenths.
+
+        One transaction for the batch; if an outcome can't be written, one for each message, so that only that one fails.
+        Raises only what is the database's trouble; calling again is then safe, for what was settled is fenced.
+        """
+        try:
+            return await self._write(handler, route, answered, duration_ms)
+        except Exception as error:
+            if is_passing(error):
+                raise
+            if len(answered) == 1:
+                return await self._fail(handler, route, answered[0], duration_ms, error)
+        delays: set[float] = set()
+        for each in answered:
+            delays |= await self.settle(handler, route, [each], duration_ms)
+        return delays
+
+    async def _fail(
+        self, handler: Handler, route: Route, answered: tuple[Delivery, Answer], duration_ms: float, error: Exception
+    ) -> set[float]:
+        """A message whose outcome can't be written has failed by a bug of ours; in the end it is dead even if no exception
+        can be opened for it, and the log says so."""
+        delivery, _ = answered
+        _log.error("settling_failed", route=str(route), message=str(delivery.id), exc_info=error)
+        failed = [(delivery, bug(error, route))]
+        for bury in (True, False):
+            try:
+                return await self._write(handler, route, failed, duration_ms, bury=bury)
+            except Exception as again:
+                if is_passing(again):
+                    raise
+                _log.error("burying_failed", route=str(route), message=str(delivery.id), exc_info=again)
+        return set()  # not even that: its lease ends, and it is tried again
+
+    async def _write(
+        self, handler: Handler, route: Route, answered: Answered, duration_ms: float, *, bury: bool = True
+    ) -> set[float]:
+        async with self._pool.acquire() as connection, connection.transaction():
+            finished = await self._finish(connection, handler, answered)
+            deferrals = [
+                plan_retry(delivery, answer, self._settings, duration_ms)
+                for delivery, answer in answered
+                if isinstance(answer, Failure)
+            ]
+            given = await self._carrier.defer(connection, deferrals, self._worker)
+            dead = [(each.delivery, each.failure) for each in deferrals if each.dead and each.delivery.id in given]
+            if dead and bury:
+                await handler.bury(connection, dead)
+        fenced = len(answered) - finished - len(given)
+        if fenced:
+            _log.warning("fenced", route=str(route), messages=fenced)
+        return {round(each.delay.total_seconds() + 0.05, 1) for each in deferrals if not each.dead}
+
+    async def _finish(self, connection: Connection, handler: Handler, answered: Answered) -> int:
+        done = [(delivery, answer.outcome) for delivery, answer in answered if isinstance(answer, Done)]
+        finished = await self._carrier.finish(connection, [delivery for delivery, _ in done], self._worker)
+        held = [(delivery, outcome) for delivery, outcome in done if delivery.id in finished]
+        if held:
+            await handler.record(connection, held)
+        return len(held)

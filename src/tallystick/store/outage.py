@@ -1,0 +1,24 @@
+"""Which errors mean that the database is away or can't work now, and which that what it was told to do was wrong."""
+
+from __future__ import annotations
+
+import asyncpg
+
+# Connection lost, rolled back for another's sake, no resources left, stopped by an operator, trouble of the machine.
+_PASSING_CLASSES = ("08", "40", "53", "57P", "58")
+_PASSING_STATES = ("25006", "55P03")
+"""A server that became a standby; a lock that another held too long."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same statement may well work later: then nobody's message is at fault, and one waits and tries again.
+
+    A statement that took too long is not: it may be its own fault, and would be tried for ever.
+    """
+    if isinstance(error, asyncpg.PostgresError):
+        state = str(error.sqlstate or "")
+        return state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES
+    if isinstance(error, asyncpg.InterfaceError):
+        # The one class stands for a lost connection and for wrong use; only its text tells them apart.
+        return not isinstance(error, ValueError) and "clos" in str(error)
+    return isinstance(error, OSError) and not isinstance(error, TimeoutError)
