@@ -1,0 +1,56 @@
+"""`python -m bench`: Tallystick beside the bare limits of what it stands on. Exit code 0 when every target is met, 1 when not."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from bench.report import report, surroundings, table
+from bench.rows import ROWS
+from bench.surroundings import scratch_folder, scratch_server
+
+_RESULTS = Path(__file__).parent / "results"
+
+
+async def _run(names: Sequence[str], smoke: bool) -> tuple[str, dict[str, Any]]:
+    """The table and the report."""
+    this = asyncio.current_task()
+    assert this is not None  # noqa: S101 - a coroutine that runs is a task's
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    measured_at = datetime.now(UTC)
+    with scratch_folder() as folder, scratch_server(folder) as server:
+        where = await surroundings(server)
+        rows = []
+        for name in names:
+            print(f"{name}: measuring", file=sys.stderr)
+            rows.append(await ROWS[name](server, folder, smoke))
+    return table(rows, where, smoke), report(rows, where, measured_at, smoke)
+
+
+def main() -> None:
+    """Measure, print, keep the result, and say by the exit code whether every target is met."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="only these rows")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs; nothing is kept")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON instead of the table")
+    options = parser.parse_args()
+    text, data = asyncio.run(_run(options.rows, options.smoke))
+    encoded = orjson.dumps(data, option=orjson.OPT_INDENT_2).decode()
+    print(encoded if options.json else text)
+    if not options.smoke:
+        _RESULTS.mkdir(exist_ok=True)
+        kept = _RESULTS / f"{data['measured_at'].replace(':', '-')}.json"
+        kept.write_text(encoded + "\n")
+        print(f"kept in {kept}", file=sys.stderr)
+    sys.exit(0 if data["met"] else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""How many orders a second one server process takes in with all five checks, beside a bare application on the same database.
+
+Both are uvicorn in a process of its own and get the same orders of 20 lines from the same client in turn. Ours is
+`tallystick api` with default settings on replica data; every order is answered after its checks and is kept with its document,
+lineage, audit entry, promises, idempotency key and the messages to ERP and CRM. The other validates and inserts.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+from bench import bare_app
+from bench.goods import Goods, load_replica
+from bench.load import NUMBER, Load, Seen, send_load
+from bench.surroundings import free_port, serving
+
+from tallystick.control.keys import create_key
+from tallystick.documents.order import Order
+from tallystick.settings import DATABASE_URL
+from tallystick.store.migrate import upgrade_schema
+from tallystick.store.pool import Pool, open_pool
+
+CONNECTIONS = 16
+_PREPARED = 1_000
+_ROUND = 10_000_000
+"""Orders of one round are numbered from its own multiple of this."""
+_SETTINGS = """
+# Nobody is there: an order that needed one of them would be held, and the measurement would say so.
+[systems]
+erp = { kind = "sandbox_erp", url = "http://127.0.0.1:9" }
+tax = { kind = "sandbox_tax", url = "http://127.0.0.1:9" }
+crm = { kind = "sandbox_crm", url = "http://127.0.0.1:9" }
+
+[entities.default]
+erp = "erp"
+tax = "tax"
+crm = "crm"
+policy.tax.source = "replica"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured."""
+
+    goods: Goods = field(default_factory=Goods)
+    rounds: int = 5
+    seconds: float = 4.0
+    warm_seconds: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """What the client saw of one server, round by round."""
+
+    seen: tuple[Seen, ...]
+
+    def median(self, figure: Callable[[Seen], float]) -> float:
+        """The median of one figure over the rounds."""
+        return statistics.median(figure(each) for each in self.seen)
+
+    @property
+    def rate(self) -> float:
+        """Orders a second."""
+        return self.median(lambda each: each.rate)
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeRates:
+    """Both servers, and the rate at which the same client sends to a server that answers at once."""
+
+    tallystick: Rounds
+    bare: Rounds
+    client_limit: float
+
+    @property
+    def ratio(self) -> float:
+        """Tallystick's rate as a part of the bare application's."""
+        return self.tallystick.rate / self.bare.rate
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A server under load."""
+
+    port: int
+    path: str
+    orders: Path
+    headers: dict[str, str]
+
+    async def take(self, number: int, seconds: float) -> Seen:
+        """One round of load."""
+        load = Load(self.port, self.path, self.headers, str(self.orders), number * _ROUND, CONNECTIONS, seconds)
+        return await send_load(load)
+
+
+async def measure_intake(url: str, folder: Path, sizes: Sizes) -> IntakeRates:
+    """Measure on an empty database; `folder` takes the prepared orders and the settings. Raises RuntimeError where an order was
+    not accepted by all five checks on replica data, or is not in the database: then there is nothing to compare."""
+    await upgrade_schema(url)
+    pool = await open_pool(url, size=2)
+    try:
+        await load_replica(pool, sizes.goods, "erp", "tax")
+        orders = folder / "orders.ndjson"
+        orders.write_bytes(_prepared(sizes.goods.orders(_PREPARED)))
+        async with pool.acquire() as connection:
+            secret = (await create_key(connection, "bench", ["sales"])).secret
+        headers = {"Authorization": f"Bearer {secret}"}
+        async with (
+            _tallystick(url, folder) as ours,
+            _other(folder, "bench.bare_app", url) as bare,
+            _other(folder, "bench.null_server") as null,
+        ):
+            targets = [
+                _Target(ours, "/v1/orders", orders, headers),
+                _Target(bare, bare_app.PATH, orders, headers),
+                _Target(null, "/", orders, headers),
+            ]
+            warm = [await each.take(0, sizes.warm_seconds) for each in targets]
+            seen = await _rounds(pool, targets[:2], sizes)
+        await _all_there(pool, *(sum(each.orders for each in (warm[i], *seen[i])) for i in (0, 1)))
+    finally:
+        await pool.close()
+    return IntakeRates(Rounds(tuple(seen[0])), Rounds(tuple(seen[1])), warm[2].rate)
+
+
+async def _rounds(pool: Pool, targets: Sequence[_Target], sizes: Sizes) -> list[list[Seen]]:
+    """The servers in turn, so that whatever else the machine does meets both."""
+    seen: list[list[Seen]] = [[] for _ in targets]
+    for number in range(1, sizes.rounds + 1):
+        for target, into in zip(targets, seen, strict=True):
+            await pool.execute("checkpoint")
+            into.append(await target.take(number, sizes.seconds))
+            print(f"intake round {number}: {target.path} {into[-1].rate:,.0f} orders/s", file=sys.stderr)
+    return seen
+
+
+def _prepared(orders: Sequence[Order]) -> bytes:
+    """The orders as JSON lines, with a placeholder for the number."""
+    return b"\n".join(
+        orjson.dumps(each.model_copy(update={"order_number": NUMBER}).model_dump(mode="json", exclude_none=True))
+        for each in orders
+    )
+
+
+@asynccontextmanager
+async def _tallystick(url: str, folder: Path) -> AsyncIterator[int]:
+    settings, port = folder / "tallystick.toml", free_port()
+    settings.write_text(_SETTINGS)
+    program = str(Path(sys.executable).with_name("tallystick"))
+    command = [program, "api", "--settings", str(settings), "--port", str(port)]
+    async with serving(command, port, folder / "tallystick.log", {DATABASE_URL: url}):
+        yield port
+
+
+@asynccontextmanager
+async def _other(folder: Path, module: str, *arguments: str) -> AsyncIterator[int]:
+    """A server of this package that takes its port as its last argument."""
+    port = free_port()
+    async with serving([sys.executable, "-m", module, *arguments, str(port)], port, folder / f"{module}.log"):
+        yield port
+
+
+async def _all_there(pool: Pool, ours: int, bare: int) -> None:
+    """Raise RuntimeError unless every answered order is in the database, and ours accepted by five checks on replica data."""
+    accepted = await pool.fetchval(
+        """
+        select count(*) from lineage where fact = 'accepted' and (
+            select count(*) from jsonb_array_elements(detail -> 'checks') c
+            where c ->> 'source' = 'replica' and c ->> 'decision' = 'accept') = 5
+        """
+    )
+    inserted = await pool.fetchval(f"select count(*) from {bare_app.TABLE}")
+    if (accepted, inserted) != (ours, bare):
+        raise RuntimeError(f"answered {ours} and {bare} orders, but {accepted} were accepted and {inserted} are there")

