@@ -16,4 +16,4 @@ def json_response(
     sent = dict(headers or {})
     if version is not None:
         sent["ETag"] = f'"{version}"'
-    return Response(orjson.dumps(body, default=str), status, sent, "application/json")
+    return Response(orjson.dumps(body, default=str, option=orjson.OPT_UTC_Z), status, sent, "application/json")

@@ -25,7 +25,7 @@ from tallystick.api.context import Context
 from tallystick.api.head import Head
 from tallystick.api.limits import Bounds
 from tallystick.api.measurement import Measurement
-from tallystick.api.openapi import DESCRIPTION, describe
+from tallystick.api.openapi import DESCRIPTION, describe, operation_id
 from tallystick.api.problems import add_problem_handlers
 from tallystick.settings import Server
 from tallystick.stages.flow import Flow
@@ -53,6 +53,7 @@ def create_app(server: Server, open_flow: Open) -> FastAPI:
         docs_url="/docs" if server.docs else None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
     )
     app.add_middleware(
         Bounds,

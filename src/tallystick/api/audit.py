@@ -17,7 +17,7 @@ router = guarded_router("audit")
 
 
 @router.get("/audit", summary="Who did what, when and why")
-async def audit(
+async def read_trail(
     context: InContext,
     by: Annotated[str | None, Query(max_length=64, description="The principal's name")] = None,
     action: Annotated[str | None, Query(max_length=64, description="Such as exception.override")] = None,

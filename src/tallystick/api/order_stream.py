@@ -31,7 +31,6 @@ _LINES_A_CHUNK = 200
     summary="Submit many orders as NDJSON, an answer a line",
     status_code=200,
     response_class=Response,
-    responses={200: {"description": "An answer a line", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}},
 )
 async def create_orders(
     context: InContext, request: Request, principal: Principal = allowed("orders.create")

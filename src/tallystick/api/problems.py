@@ -22,6 +22,8 @@ from tallystick.store.identifiers import new_id
 
 _log = structlog.get_logger("tallystick.api")
 MEDIA_TYPE = "application/problem+json"
+# RFC 9110's names, which Python has from 3.13 on: a problem's title is the same everywhere.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 _LONGEST_VALUE = 80
 _LONGEST_TEXT = 500
 _MOST_ERRORS = 20
@@ -53,7 +55,7 @@ class Problem(Exception):
         """The problem as an HTTP response."""
         content: dict[str, Any] = {
             "type": f"urn:tallystick:problem:{self.code}",
-            "title": HTTPStatus(self.status).phrase,
+            "title": _TITLES.get(self.status) or HTTPStatus(self.status).phrase,
             "status": self.status,
             "code": self.code,
             "detail": self.detail,

@@ -15,7 +15,7 @@ from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
 from tallystick.api.problems import Problem
 from tallystick.control.access import Principal, may
 from tallystick.control.lineage import read_lineage
-from tallystick.documents.transaction import Transaction
+from tallystick.documents.transaction import CommitmentState, IntakeState, Transaction
 from tallystick.stages.references import transaction_of
 from tallystick.stages.transactions import read_transactions, search_transactions
 from tallystick.store.pool import Connection
@@ -42,8 +42,8 @@ async def list_transactions(
     search: Annotated[
         str | None, Query(max_length=200, description="An id, reference, order number, PO or customer id of any system")
     ] = None,
-    intake: Annotated[str | None, Query(max_length=20)] = None,
-    commitment: Annotated[str | None, Query(max_length=20)] = None,
+    intake: IntakeState | None = None,
+    commitment: CommitmentState | None = None,
     customer_id: Annotated[str | None, Query(max_length=64)] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
