@@ -50,7 +50,14 @@ class Collection:
     def view(self) -> dict[str, Any]:
         """As the interface shows it."""
         paid = sum(payment["amount"] for payment in self.payments)
-        return {"number": self.number, **self.request, "paid_amount": paid, "payments": self.payments}
+        to_come = len(self.due) - len(self.payments)
+        return {
+            "number": self.number,
+            **self.request,
+            "paid_amount": paid,
+            "payments": self.payments,
+            "payments_to_come": to_come,
+        }
 
 
 class Gateway:

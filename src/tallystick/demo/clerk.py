@@ -1,0 +1,62 @@
+"""The person at the work queue: retries what only met a system that was away, corrects what sales got wrong, leaves the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tallystick.demo.hub import Hub
+from tallystick.demo.trade import Sale, Trouble
+
+_LOOK_EVERY_SECONDS = 0.5
+_MOST_TRIES = 10
+
+
+@dataclass(slots=True)
+class Clerk:
+    """Works exceptions over the API, as an operator would. `sales` are the orders by their number."""
+
+    hub: Hub
+    sales: Mapping[str, Sale]
+    worked: dict[str, int] = field(default_factory=dict)
+    """What was done, how often."""
+    _tries: dict[str, int] = field(default_factory=dict)
+
+    async def work(self) -> None:
+        """Look at the queue again and again, for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+    async def look(self) -> int:
+        """Work every exception once; returns how many could be worked."""
+        found = 0
+        async for item in self.hub.every("exceptions", state="open"):
+            if item["type"] == "order.held" and self._tries.get(item["transaction_id"], 0) < _MOST_TRIES:
+                found += await self._decide(await self.hub.show(f"exceptions/{item['id']}"))
+        return found
+
+    async def _decide(self, exception: Mapping[str, Any]) -> bool:
+        codes = {reason["code"] for reason in exception["reasons"]}
+        order = next(each["body"] for each in exception["documents"] if each["type"] == "order")
+        sale = self.sales[order["order_number"]]
+        if any(code.endswith(".facts_unavailable") for code in codes):
+            return await self._act(exception, "retry", {})
+        if sale.corrected is not None:
+            reason = {
+                Trouble.STALE_PRICE: "the customer's contract price; sales used last year's list",
+                Trouble.UNKNOWN_SHIP_TO: "the customer confirmed its known dock",
+            }.get(sale.trouble or Trouble.STALE_PRICE)
+            body = {"order": sale.corrected.model_dump(mode="json"), "reason": reason}
+            return await self._act(exception, "amend", body)
+        return False
+
+    async def _act(self, exception: Mapping[str, Any], action: str, body: Mapping[str, Any]) -> bool:
+        transaction_id = exception["transaction_id"]
+        self._tries[transaction_id] = self._tries.get(transaction_id, 0) + 1
+        done = await self.hub.work_exception(exception, action, body)
+        if done:
+            self.worked[action] = self.worked.get(action, 0) + 1
+        return done

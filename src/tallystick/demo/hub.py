@@ -1,0 +1,185 @@
+"""Tallystick as an installation runs it: one settings file, keys made at the command line, API and worker as processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tallystick.demo.erp import Connection
+from tallystick.demo.failure import DemoError
+from tallystick.documents.order import Order
+from tallystick.settings import SettingsError
+from tallystick.store.embedded import start_embedded
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 25.0
+_PAGE = 200
+_ROLES = {"channels": "system", "clerk": "operator"}
+_POLICY = """
+[entities.default]
+erp = "erp"
+tax = "tax"
+wms = "wms"
+payments = "payments"
+crm = "crm"
+
+[entities.default.policy]
+backorders = "hold"
+tax = { source = "live", when_unavailable = "hold" }
+"""
+
+
+class Hub:
+    """One installation in `folder`, connected to these systems by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._environment = dict(os.environ)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._clients: dict[str, httpx.AsyncClient] = {}
+
+    @property
+    def url(self) -> str:
+        """Where its API will listen; known before it starts, so that the systems can be told."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def settings_file(self) -> Path:
+        """Its tallystick.toml."""
+        return self._folder / "tallystick.toml"
+
+    async def start(self, connections: Mapping[str, Connection]) -> None:
+        """Write the settings, make the keys, start API and worker, wait until it is ready. Raises DemoError."""
+        self._write_settings(connections)
+        try:
+            # Held by this process too, so that it outlives each command and each kill of a hub's process.
+            await asyncio.to_thread(start_embedded, self._data_folder / "postgresql")
+        except SettingsError as error:
+            raise DemoError(str(error)) from error
+        for name, role in _ROLES.items():
+            key = await asyncio.to_thread(self._make_key, name, role)
+            self._clients[name] = httpx.AsyncClient(
+                base_url=self.url, headers={"authorization": f"Bearer {key}"}, trust_env=False, timeout=60
+            )
+        for program in ("api", "worker"):
+            self._spawn(program)
+        await self._until_ready()
+
+    @property
+    def _data_folder(self) -> Path:
+        return self._folder / "data"
+
+    def _write_settings(self, connections: Mapping[str, Connection]) -> None:
+        """The file that an integration engineer would write; its secrets stand in the processes' environment."""
+        lines = ["# Written by the demo.", "[database]", f"data_folder = {_toml(str(self._data_folder))}"]
+        lines += ["", "[server]", f"port = {self._port}"]
+        for name, connection in connections.items():
+            lines += ["", f"[systems.{name}]", f"kind = {_toml(connection.kind)}"]
+            lines += [f"{option} = {_toml(value)}" for option, value in connection.options.items()]
+            for option, secret in connection.secrets.items():
+                variable = f"TALLYSTICK_DEMO_{name}_{option}".upper()
+                self._environment[variable] = secret
+                lines.append(f'{option} = {{ env = "{variable}" }}')
+        self.settings_file.write_text("\n".join(lines) + "\n" + _POLICY, encoding="utf-8")
+
+    def _make_key(self, name: str, role: str) -> str:
+        command = [_program(), "keys", "create", name, "--role", role, "--json", "-c", str(self.settings_file)]
+        done = subprocess.run(  # noqa: S603 - our own program
+            command, env=self._environment, capture_output=True, text=True, check=False, timeout=_START_SECONDS
+        )
+        if done.returncode:
+            raise DemoError(f"no key could be made: {done.stderr.strip()[-500:]}")
+        return str(json.loads(done.stdout)["key"])
+
+    def _spawn(self, program: str) -> None:
+        with (self._folder / f"{program}.log").open("ab") as log:
+            self._processes[program] = subprocess.Popen(  # noqa: S603 - our own program
+                [_program(), program, "-c", str(self.settings_file)],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    async def _until_ready(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and not any(each.poll() is not None for each in self._processes.values()):
+            try:
+                if (await self._clients["clerk"].get("/health/ready")).is_success:
+                    return
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.1)
+        raise DemoError(f"Tallystick did not start; see the logs in {self._folder}")
+
+    async def stop(self) -> None:
+        """Stop worker and API politely, then with -9."""
+        for client in self._clients.values():
+            await client.aclose()
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            try:
+                await asyncio.to_thread(process.wait, _STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                await asyncio.to_thread(process.wait)
+
+    async def submit(self, order: Order) -> httpx.Response:
+        """Submit one order as its channel does, under its number as the key."""
+        headers = {"idempotency-key": order.order_number, "content-type": "application/json"}
+        return await self._clients["channels"].post("/v1/orders", content=order.model_dump_json(), headers=headers)
+
+    async def show(self, path: str, **parameters: Any) -> Any:
+        """What the API shows under a path. Raises httpx.HTTPError."""
+        response = await self._clients["clerk"].get(f"/v1/{path}", params=parameters)
+        response.raise_for_status()
+        return response.json()
+
+    async def every(self, path: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
+        """All items of a list, page by page."""
+        cursor: str | None = None
+        while True:
+            turned = {"cursor": cursor} if cursor else {}
+            page = await self.show(path, limit=_PAGE, **parameters, **turned)
+            for item in page["items"]:
+                yield item
+            cursor = page["next"]
+            if not cursor:
+                return
+
+    async def work_exception(self, exception: Mapping[str, Any], action: str, body: Mapping[str, Any]) -> bool:
+        """Do something with an open exception; False when somebody was faster or it could not be done."""
+        response = await self._clients["clerk"].post(
+            f"/v1/exceptions/{exception['id']}:{action}",
+            json=dict(body),
+            headers={"if-match": f'"{exception["version"]}"'},
+        )
+        return response.is_success
+
+
+def free_port() -> int:
+    """A port of the loopback interface on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _program() -> str:
+    return str(Path(sys.executable).with_name("tallystick"))
+
+
+def _toml(value: object) -> str:
+    """A string or number as TOML writes it; JSON's strings are TOML's basic strings."""
+    return json.dumps(value)
