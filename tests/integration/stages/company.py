@@ -129,7 +129,7 @@ class Company:
         async with self.pool.acquire() as connection:
             return (await read_transactions(connection, [transaction_id]))[transaction_id]
 
-    async def reach(self, transaction_id: UUID, **states: str) -> Transaction:
+    async def reach(self, transaction_id: UUID, **states: str | int) -> Transaction:
         """The transaction once its states are these."""
 
         def there(transaction: Transaction) -> bool:
