@@ -130,7 +130,7 @@ class Policy(_Section):
     @model_validator(mode="after")
     def _decisions_are_about_checks(self) -> Self:
         for code in self.decisions:
-            if code.partition(".")[0] not in get_args(CheckName):
+            if code.partition(".")[0] not in (*get_args(CheckName), "product"):  # products are the inventory check's
                 raise ValueError(
                     f"decisions: {code!r} is not a reason code; one is such as 'price.above_contract' or 'credit.over_limit'"
                 )

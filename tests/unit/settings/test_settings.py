@@ -77,6 +77,12 @@ def test_mistake_is_one_line_with_file_setting_value_and_what_would_be_right(
         assert each in line
 
 
+@pytest.mark.parametrize("code", ["customer.unknown", "price.above_list", "product.unknown", "inventory.insufficient"])
+def test_policy_decides_about_the_reasons_of_every_check(code: str) -> None:
+    policy = parse_settings(entity(decisions={code: "hold"})).entities["default"].policy
+    assert policy.decisions == {code: "hold"}
+
+
 def test_further_mistakes_are_counted() -> None:
     assert mistake({"server": {"port": -1, "host": 7}, "worker": {"batch_size": 0}}).endswith("; and 2 more")
 
