@@ -53,7 +53,7 @@ async def change_order(
     revision = max(dossier.orders) + 1
     async with flow.pool.acquire() as connection, connection.transaction():
         transaction = await _lock(connection, transaction_id, expected_version)
-        await clear_way(connection, transaction, principal)
+        await clear_way(connection, transaction, by=principal, resolution="changed")
         outcome = (
             redecide(flow, dossier, order, body, results, principal)
             if in_force is None
@@ -104,7 +104,7 @@ async def cancel_order(
     dossier = await _dossier(flow, transaction_id)
     async with flow.pool.acquire() as connection, connection.transaction():
         transaction = await _lock(connection, transaction_id, expected_version)
-        await clear_way(connection, transaction, principal)
+        await clear_way(connection, transaction, by=principal, resolution="cancelled", reason=reason)
         here = is_undecided(transaction)
         outcome = (
             _cancelled_here(flow, transaction, reason, principal)

@@ -80,8 +80,11 @@ async def record_decided(flow: Flow, connection: Connection, outcome: Outcome) -
         ) from race
 
 
-async def clear_way(connection: Connection, transaction: Transaction, by: str) -> None:
-    """Give up the transaction's dead letters that a new decision, change or cancellation overtakes.
+async def clear_way(
+    connection: Connection, transaction: Transaction, *, by: str, resolution: str, reason: str | None = None
+) -> None:
+    """Give up the transaction's dead letters that a new decision, change or cancellation overtakes; `resolution` is their
+    exceptions'.
 
     Raises NotPossible where it is not known whether the ERP has the order, or that is just being found out again.
     """
@@ -94,4 +97,4 @@ async def clear_way(connection: Connection, transaction: Transaction, by: str) -
         raise NotPossible("order.being_retried", "the ERP is being asked again; wait for its answer")
     dead: list[UUID] = [each["id"] for each in live if each["state"] == "dead" and each["kind"] in _OVERTAKEN]
     await discard_messages(connection, dead)
-    await resolve_exceptions(connection, by=by, resolution="overtaken", message_ids=dead)
+    await resolve_exceptions(connection, by=by, resolution=resolution, reason=reason, message_ids=dead)

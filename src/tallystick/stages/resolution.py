@@ -156,7 +156,7 @@ async def _decide_again(flow: Flow, act: _Act, found: dict[str, Any], dossier: D
         await _locked(connection, act, found)
         if decision is not Decision.REJECT:
             outcome = redecide(flow, dossier, order, act.body, results, act.principal.name)
-            await clear_way(connection, locked, act.principal.name)
+            await clear_way(connection, locked, by=act.principal.name, resolution="checked_again", reason=act.reason)
             await record_decided(flow, connection, outcome)
             result["revision"] = transaction.order_revision if act.body is None else max(dossier.orders) + 1
         await _noted(connection, act, found, result, {"overridden": sorted(codes)} if codes else {})
@@ -177,7 +177,7 @@ async def reject_exception(
             raise NotPossible("exception.no_order", f"{found['type']} is of no order that could be rejected")
         transaction = await _locked_transaction(connection, dossier.transaction)
         await _locked(connection, act, found)
-        await clear_way(connection, transaction, principal.name)
+        await clear_way(connection, transaction, by=principal.name, resolution="rejected", reason=reason)
         if not is_undecided(transaction):
             raise NotPossible("order.committed", "the order is not held; cancel it instead of rejecting it")
         outcome = Outcome(
