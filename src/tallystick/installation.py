@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tallystick.settings import Settings, SettingsError
 from tallystick.stages.flow import Flow
@@ -27,7 +27,7 @@ _ERP_NEEDS = (
     Operation.RECORD_PAYMENT,
 )
 # Nobody there, not let in, no such database, or an address that is none.
-_NO_DATABASE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ArgumentError)
+_NO_DATABASE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ArgumentError, DBAPIError)
 
 
 def connect_systems(settings: Settings) -> dict[str, System]:
@@ -57,7 +57,7 @@ def database_answers(settings: Settings) -> Iterator[None]:
         yield
     except _NO_DATABASE as error:
         where = "TALLYSTICK_DATABASE_URL or database.url" if settings.database.url else "database.data_folder"
-        said = str(error) or type(error).__name__
+        said = str(error.__cause__ if isinstance(error, DBAPIError) else error) or type(error).__name__
         raise SettingsError(
             f"{where}: the database does not answer ({said}); start it or correct the setting"
         ) from error

@@ -66,6 +66,7 @@ def main() -> None:
     """The program's entry point; every expected error is one line on stderr."""
     from tallystick.cli import (  # noqa: F401 - they register their commands
         database,
+        demo,
         exceptions,
         keys,
         messages,

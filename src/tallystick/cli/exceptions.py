@@ -53,7 +53,7 @@ def list_queue(
 ) -> None:
     """List the work queue, the first due first.
 
-    `tallystick exceptions list --type order.held --sort money`
+    Example: `tallystick exceptions list --type order.held --sort money`
     """
     due = due_before.replace(tzinfo=UTC).isoformat() if due_before else None
     with open_hub(url) as hub:
@@ -143,7 +143,7 @@ def assign(
 ) -> None:
     """Give it to somebody, or back into the queue.
 
-    `tallystick exceptions assign 01938f2c-8f01-7a60-8a40-7f3ed8a1c0d2 jane.doe`
+    Example: `tallystick exceptions assign 01938f2c-8f01-7a60-8a40-7f3ed8a1c0d2 jane.doe`
     """
     _act(url, exception, "assign", {"owner": owner}, version, as_json)
 
@@ -198,7 +198,7 @@ def override(
 ) -> None:
     """Let a held order pass in spite of its reasons. Exit 1 when something else holds it still.
 
-    `tallystick exceptions override 01938f2c-8f01-7a60-8a40-7f3ed8a1c0d2 --reason "price agreed with Ms Lee"`
+    Example: `tallystick exceptions override 01938f2c-8f01-7a60-8a40-7f3ed8a1c0d2 --reason "price agreed with Ms Lee"`
     """
     _act(url, exception, "override", {"reason": reason, "codes": code or None}, version, as_json)
 

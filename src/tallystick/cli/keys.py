@@ -31,7 +31,7 @@ def create(
 ) -> None:
     """Make a key. The secret is shown once, on stdout, and kept nowhere.
 
-    `export TALLYSTICK_KEY=$(tallystick keys create jane.doe --role admin)`
+    Example: `export TALLYSTICK_KEY=$(tallystick keys create jane.doe --role admin)`
     """
     from tallystick.control.audit import AuditEntry, write_audit
     from tallystick.control.keys import create_key

@@ -44,7 +44,7 @@ def list_live(
 ) -> None:
     """List live messages in their order: waiting, in flight, dead. A delivered one is in its transaction's timeline.
 
-    `tallystick messages list --state dead --system erp`
+    Example: `tallystick messages list --state dead --system erp`
     """
     with open_hub(url) as hub:
         wanted = _filter(stage, system, kind, transaction)
@@ -122,7 +122,7 @@ def replay(
 ) -> None:
     """Deliver one dead letter again, or all that a filter names (at most 10,000 at once).
 
-    `tallystick messages replay --system erp --dry-run`
+    Example: `tallystick messages replay --system erp --dry-run`
     """
     wanted = _filter(stage, system, kind, transaction)
     _check_target(message, wanted, every)
@@ -157,7 +157,7 @@ def discard(
 ) -> None:
     """Give up one dead letter for good, or all that a filter names; what waited behind them flows on.
 
-    `tallystick messages discard --transaction 01938f2c-8f00-7c3e-9c53-6c1a0a4de9f1 --reason "booked by hand"`
+    Example: `tallystick messages discard --transaction 01938f2c-8f00-7c3e-9c53-6c1a0a4de9f1 --reason "booked by hand"`
     """
     wanted = _filter(stage, system, kind, transaction)
     _check_target(message, wanted, every)

@@ -98,9 +98,9 @@ class _Text:
                 raise ValueError("nested too deep") from None
             except json.JSONDecodeError as error:
                 # It may only be that the rest of the value was not read yet.
+                line = self._line + self._text.count("\n", self._at, error.pos)
+                got = self._text[error.pos : error.pos + 20] or "the end of the file"
                 if len(self._text) - self._at > LONGEST_ORDER or not self._read_on():
-                    line = self._line + self._text.count("\n", self._at, error.pos)
-                    got = self._text[error.pos : error.pos + 20] or "the end of the file"
                     raise ValueError(f"line {line}: {error.msg}, got {got!r}") from None
                 continue
             found = self._text[self._at : end]

@@ -63,7 +63,7 @@ def submit(
 
     Safe to repeat: an order that was answered before gets the same answer and is not done twice.
 
-    `tallystick orders submit orders.csv --errors refused.ndjson`
+    Example: `tallystick orders submit orders.csv --errors refused.ndjson`
 
     With --json: a line for each order, then a line {"summary": …}.
     """
@@ -85,7 +85,7 @@ def validate(
 ) -> None:
     """Say what the checks would decide, keeping nothing; exit 1 when any order would not be taken.
 
-    `tallystick orders validate order.json`
+    Example: `tallystick orders validate order.json`
     """
     with open_hub(url) as hub, _refusals(errors_file) as refusals:
         _go_through(hub, file, format, validate_all, refusals, as_json)
@@ -101,7 +101,7 @@ def change(
 ) -> None:
     """Replace an order before it ships; it is checked anew. A change that is held or rejected leaves the order as it is (exit 1).
 
-    `tallystick orders change W-10023 order.json`
+    Example: `tallystick orders change W-10023 order.json`
     """
     with open_hub(url) as hub:
         found = hub.transaction(transaction)
@@ -122,7 +122,7 @@ def cancel(
 ) -> None:
     """Cancel an order before it ships. Warehouse and ERP are asked in turn; `transactions show` tells the outcome.
 
-    `tallystick orders cancel W-10023 --reason "customer changed their mind"`
+    Example: `tallystick orders cancel W-10023 --reason "customer changed their mind"`
     """
     with open_hub(url) as hub:
         found = hub.transaction(transaction)

@@ -8,6 +8,8 @@ import re
 import shlex
 import signal
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -20,13 +22,25 @@ from tallystick.cli.failure import CommandFailed, WrongUse
 from tallystick.cli.sandbox_goods import ORDERS, stock_shelves
 from tallystick.cli.terminal import AsJson, print_heading, print_json, print_rows, tell
 from tallystick.sandbox.launch import LaunchError, RunningServer, Sandbox, ServerPlan, new_secret, new_token
-from tallystick.sandbox.options import SYSTEMS
 
 _EXPORT = re.compile(r"export (TALLYSTICK_SANDBOX_\w+)=(\S+)")
 
 
+class System(StrEnum):
+    """The sandbox's systems, in the order of their ports."""
+
+    CRM = "crm"
+    WMS = "wms"
+    TAX = "tax"
+    PAYMENTS = "payments"
+    ERP = "erp"
+
+
 @app.command(rich_help_panel=START)
 def sandbox(
+    systems: Annotated[
+        list[System] | None, typer.Argument(help="Which of them; default: all.", show_default=False)
+    ] = None,
     folder: Annotated[
         Path,
         typer.Option(
@@ -53,11 +67,34 @@ def sandbox(
     if urlsplit(hub_url).scheme not in ("http", "https"):
         raise WrongUse(f"--hub-url: {hub_url!r} is not an http:// or https:// address")
     try:
-        asyncio.run(_play(_Playground(folder, hub_url), first_port, seed, as_json))
+        plans = _Plans(tuple(systems or System), first_port, seed)
+        asyncio.run(_play(_Playground(folder, hub_url), plans, as_json))
     except (LaunchError, httpx.HTTPError) as error:
         raise CommandFailed(f"{error}; stop what is in the way, or say --first-port or --folder") from None
     except OSError as error:
         raise WrongUse(f"--folder: {folder} cannot be written ({error.strerror})") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plans:
+    """What is to be started."""
+
+    systems: tuple[System, ...]
+    first_port: int
+    seed: int
+
+    def servers(self, secrets: Mapping[str, str]) -> list[ServerPlan]:
+        """Each always at the same port of the five, whichever are started."""
+        return [
+            ServerPlan(
+                system.value,
+                port=self.first_port + index if self.first_port else 0,
+                token=secrets[_variable(system, "token")],
+                event_secret=secrets[_variable(system, "event_secret")],
+            )
+            for index, system in enumerate(System)
+            if system in self.systems
+        ]
 
 
 class _Playground:
@@ -74,7 +111,7 @@ class _Playground:
         """By environment variable: those of the last time, and new ones for what had none."""
         kept = dict(_EXPORT.findall(self.environment.read_text())) if self.environment.exists() else {}
         made = {}
-        for system in SYSTEMS:
+        for system in System:
             made[_variable(system, "token")] = new_token()
             made[_variable(system, "event_secret")] = new_secret()
         return {name: kept.get(name, secret) for name, secret in made.items()}
@@ -89,27 +126,18 @@ class _Playground:
         self.orders.write_text(ORDERS, encoding="utf-8")
 
 
-async def _play(playground: _Playground, first_port: int, seed: int, as_json: bool) -> None:
+async def _play(playground: _Playground, plans: _Plans, as_json: bool) -> None:
     playground.folder.mkdir(parents=True, exist_ok=True)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(each, stopping.set)
     secrets = playground.secrets()
-    plans = [
-        ServerPlan(
-            system,
-            port=first_port + index if first_port else 0,
-            token=secrets[_variable(system, "token")],
-            event_secret=secrets[_variable(system, "event_secret")],
-        )
-        for index, system in enumerate(SYSTEMS)
-    ]
     new = not (playground.folder / "erp.jsonl").exists()
-    async with Sandbox(playground.folder, seed=seed, hub_url=playground.hub_url) as sandbox:
-        started = await sandbox.start(*plans)
-        servers = {system: started[system] for system in SYSTEMS}
-        if new:
+    async with Sandbox(playground.folder, seed=plans.seed, hub_url=playground.hub_url) as sandbox:
+        started = await sandbox.start(*plans.servers(secrets))
+        servers = {system.value: started[system] for system in System if system in started}
+        if new and System.ERP in plans.systems:
             await stock_shelves(sandbox)
         playground.write(secrets, servers)
         _announce(playground, servers, as_json)
@@ -165,7 +193,8 @@ def _settings_text(hub_url: str, servers: Mapping[str, RunningServer]) -> str:
         lines += [f'event_source = "{server.event_source}"']
         lines += [f'event_secret = {{ env = "{_variable(server.system, "event_secret")}" }}']
         lines += ["poll_seconds = 5"] if server.system == "erp" else []
-    lines += ["", "[entities.default]", *(f'{server.system} = "{server.name}"' for server in servers.values())]
+    if System.ERP in servers:
+        lines += ["", "[entities.default]", *(f'{server.system} = "{server.name}"' for server in servers.values())]
     return "\n".join(lines) + "\n"
 
 

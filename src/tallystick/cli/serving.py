@@ -15,6 +15,7 @@ import uvicorn
 
 from tallystick.api.app import create_app
 from tallystick.cli.failure import CommandFailed
+from tallystick.control.retention import keep_retention
 from tallystick.installation import open_flow
 from tallystick.settings import Settings, SettingsError
 from tallystick.stages.flow import Flow
@@ -30,13 +31,16 @@ Started = Callable[[Flow], Awaitable[None]]
 async def work(flow: Flow, stopping: asyncio.Event) -> None:
     """Run a worker on the flow until `stopping` is set; batches in hand are finished first."""
     dispatcher = make_dispatcher(flow, flow.pool)
-    refreshing = asyncio.create_task(keep_replicas_fresh(flow))
+    beside = (
+        asyncio.create_task(keep_replicas_fresh(flow)),
+        asyncio.create_task(keep_retention(flow.pool, flow.settings.retention)),
+    )
     running = asyncio.create_task(dispatcher.run())
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
     dispatcher.stop()
-    refreshing.cancel()
-    waiting.cancel()
+    for each in (*beside, waiting):
+        each.cancel()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(running, _STOP_SECONDS)
 

@@ -75,7 +75,7 @@ def pause(
 ) -> None:
     """Stop deliveries to a system. Its messages wait; nothing is lost and no attempt is burnt.
 
-    `tallystick systems pause erp --reason "month-end closing"`
+    Example: `tallystick systems pause erp --reason "month-end closing"`
     """
     _set(url, name, "pause", {"reason": reason}, as_json)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -21,6 +22,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for progra
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 # Where nobody looks at a screen nothing is cut or wrapped, so that grep finds whole lines.
 _UNBOUNDED = 100_000
+# Up to this a value is never wrapped, so that an id can be copied whole; a longer text is, but not into a ribbon.
+_SHORT = 40
+_NARROWEST = 24
 
 
 def screen() -> Console:
@@ -66,8 +70,10 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: 
         tell(empty)
         return
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for index, column in enumerate(columns):
+        widest = max(cell_len(column), *(cell_len(row[index]) for row in texts))
+        long = widest > _SHORT
+        table.add_column(column, overflow="fold", no_wrap=not long, min_width=_NARROWEST if long else widest)
     for row in texts:
         table.add_row(*(Text(value) for value in row))
     if console.width < _UNBOUNDED:

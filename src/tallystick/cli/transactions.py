@@ -41,7 +41,7 @@ def list_all(
 ) -> None:
     """List transactions, the newest first.
 
-    `tallystick transactions list --intake held --customer C-100`
+    Example: `tallystick transactions list --intake held --customer C-100`
     """
     with open_hub(url) as hub:
         items, more = hub.every(
@@ -68,7 +68,7 @@ def list_all(
 def show(transaction: TransactionName, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Show a transaction: its states and amounts, its documents, and its whole story as a timeline.
 
-    `tallystick transactions show W-10023`
+    Example: `tallystick transactions show W-10023`
     """
     with open_hub(url) as hub:
         found = hub.transaction(transaction)

