@@ -20,7 +20,7 @@ _LONGEST_THROTTLED_SECONDS = 3_600.0
 
 
 @dataclass(slots=True)
-class _Gate:
+class Gate:
     """What this worker knows of one system; instants are of the monotonic clock."""
 
     paused: bool = False
@@ -30,6 +30,13 @@ class _Gate:
     throttled_until: float = 0.0
     out_of_tokens_until: float = 0.0
 
+    def wait_seconds(self, now: float) -> float | None:
+        """How long until the system may be tried: 0 is now, None is until somebody resumes it."""
+        if self.paused:
+            return None
+        broken_until = 0.0 if self.breaker == "closed" else self.breaker_until
+        return max(0.0, max(self.throttled_until, self.out_of_tokens_until, broken_until) - now)
+
 
 @dataclass(slots=True)
 class Breakers:
@@ -37,7 +44,7 @@ class Breakers:
 
     pool: Pool
     systems: Mapping[str, SystemSettings]
-    _gates: dict[str, _Gate] = field(default_factory=dict)
+    _gates: dict[str, Gate] = field(default_factory=dict)
 
     async def learn(self, connection: Connection) -> None:
         """Read all states; rows of systems never seen are made."""
@@ -63,8 +70,8 @@ class Breakers:
             gate.breaker_until = now + row["breaker_seconds"]
             gate.throttled_until = now + row["throttled_seconds"]
 
-    def _gate(self, system: str) -> _Gate:
-        return self._gates.setdefault(system, _Gate())
+    def _gate(self, system: str) -> Gate:
+        return self._gates.setdefault(system, Gate())
 
     async def _learn(self) -> None:
         async with self.pool.acquire() as connection:
@@ -72,13 +79,7 @@ class Breakers:
 
     def wait_seconds(self, system: str) -> float | None:
         """How long until the system may be tried: 0 is now, None is until somebody resumes it."""
-        gate = self._gate(system)
-        if gate.paused:
-            return None
-        until = max(
-            gate.throttled_until, gate.out_of_tokens_until, 0.0 if gate.breaker == "closed" else gate.breaker_until
-        )
-        return max(0.0, until - time.monotonic())
+        return self._gate(system).wait_seconds(time.monotonic())
 
     def is_closed(self, system: str) -> bool:
         """Whether the system counts as up; a breaker that is not closed lets one message through to find out."""
