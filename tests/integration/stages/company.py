@@ -156,7 +156,10 @@ class Company:
     async def told(self, transaction_id: UUID) -> list[str]:
         """What the CRM was told of its order, in the order it came, without the frame of the names."""
         found = await self.transaction(transaction_id)
-        shown = await self.sandbox.call("crm", "GET", f"/v1/orders/{found.channel}/{found.order_number}")
+        try:
+            shown = await self.sandbox.call("crm", "GET", f"/v1/orders/{found.channel}/{found.order_number}")
+        except httpx.HTTPStatusError:
+            return []  # nothing has reached it yet
         return [
             each["event_type"].removeprefix("tallystick.").removesuffix(".v1")
             for each in shown["updates"]
