@@ -38,9 +38,9 @@ def from_wire(found: dict[str, Any]) -> Any:
         case "date":
             return date(found["year"], found["month"], found["day"])
         case "datetime":
-            return datetime(
-                *(found[part] for part in ("year", "month", "day", "hour", "minute", "second", "microsecond"))
-            )  # noqa: DTZ001 - Tryton's are UTC without saying so
+            # Tryton's are UTC without saying so.
+            parts = ("year", "month", "day", "hour", "minute", "second", "microsecond")
+            return datetime(*(found[part] for part in parts))  # noqa: DTZ001 - as Tryton means it
         case _:
             return found
 

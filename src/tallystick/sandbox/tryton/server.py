@@ -30,7 +30,8 @@ class TrytonError(Exception):
 
 class TrytonServer:
     """One Tryton with one database. `folder` keeps the prepared template for the next start, and must be reachable by the
-    PostgreSQL server's own user. Use `prepare`, `create_database`, `start`; `kill` is -9, `start` brings it back on the same port.
+    PostgreSQL server's own user. Use `prepare`, `create_database`, `start`; `kill` is -9, and `start` brings it back on the
+    same port.
     """
 
     def __init__(self, folder: Path, *, port: int = 0) -> None:
@@ -120,9 +121,9 @@ class TrytonServer:
         """Start the server process and wait until it answers. Raises TrytonError with the end of its log."""
         log = (self.folder / "trytond.log").open("ab")
         command = [_program("trytond"), "-c", str(self._configuration), "-d", self.database]
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - the installed program
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._environment()
-        )  # noqa: S603 - the installed program
+        )
         log.close()
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
@@ -186,13 +187,13 @@ class TrytonServer:
     def _administer(self, database: str, *arguments: str) -> None:
         password = self.folder / "integration-password"
         command = [_program("trytond-admin"), "-c", str(self._configuration), "-d", database, *arguments]
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - the installed program
             command,
             env={**self._environment(), "TRYTONPASSFILE": str(password)},
             capture_output=True,
             text=True,
             check=False,
-        )  # noqa: S603 - the installed program
+        )
         if done.returncode:
             raise TrytonError(f"trytond-admin failed: {done.stderr[-2000:]}")
 

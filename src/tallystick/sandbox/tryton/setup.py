@@ -37,7 +37,6 @@ def set_up(client: TrytonClient, *, taxes: Mapping[str, Decimal], today: date) -
     _taxes(client, accounts, taxes)
     _journals(client, accounts, currency)
     _configuration(client)
-    _integration_group(client)
 
 
 def _wizard(client: TrytonClient, name: str, steps: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
@@ -111,14 +110,15 @@ def _fiscal_years(client: TrytonClient, years: Iterable[int]) -> None:
     }
     company = client.context["company"]
     for year in years:
+        numbered = {"sequence_type": types["Invoice"], "company": company, "padding": 6}
         sequences = client(
             "model.ir.sequence.strict.create",
             [
                 {"name": f"Moves {year}", "sequence_type": types["Account Move"], "company": company},
-                {"name": f"Invoices {year}", "sequence_type": types["Invoice"], "company": company, "prefix": f"INV{year}-", "padding": 6},
-                {"name": f"Credit notes {year}", "sequence_type": types["Invoice"], "company": company, "prefix": f"CRN{year}-", "padding": 6},
+                {"name": f"Invoices {year}", "prefix": f"INV{year}-", **numbered},
+                {"name": f"Credit notes {year}", "prefix": f"CRN{year}-", **numbered},
             ],
-        )  # fmt: skip
+        )
         invoices = {"out_invoice_sequence": sequences[1], "in_invoice_sequence": sequences[1],
                     "out_credit_note_sequence": sequences[2], "in_credit_note_sequence": sequences[2],
                     "company": company}  # fmt: skip
@@ -152,7 +152,11 @@ def _terms(client: TrytonClient) -> None:
 
 
 def _taxes(client: TrytonClient, accounts: Mapping[str, int], rates: Mapping[str, Decimal]) -> None:
-    """A tax for each jurisdiction, and for each a rule that a customer there has: it turns the goods' general tax into its own."""
+    """A tax for each jurisdiction, and for each a rule that a customer there has.
+
+    Goods have no tax of their own: this company has a tax service compute it, and Tryton would warn of each invoice whose
+    taxes are not the goods' own.
+    """
     names = [BASE_TAX, *rates]
     taxes = client(
         "model.account.tax.create",
@@ -182,7 +186,6 @@ def _taxes(client: TrytonClient, accounts: Mapping[str, int], rates: Mapping[str
                 "accounting": True,
                 "account_expense": accounts["expense"],
                 "account_revenue": accounts["revenue"],
-                "customer_taxes": [["add", [taxes[0]]]],
             }
         ],
     )
@@ -216,11 +219,3 @@ def _configuration(client: TrytonClient) -> None:
         [1],
         {"sale_invoice_method": "fulfillment", "sale_shipment_method": "order"},
     )
-
-
-def _integration_group(client: TrytonClient) -> None:
-    """What an integration user needs beside sales, stock and accounting: to claim a document's chat channel for a reference."""
-    user = client.search("res.user", [("login", "=", "admin")], ["id"])[0]["id"]
-    group = client("model.res.group.create", [{"name": "Tallystick", "users": [["add", [user]]]}])[0]
-    allowed = {f"perm_{right}": True for right in ("read", "write", "create", "delete")}
-    client("model.ir.model.access.create", [{"model": "ir.chat.channel", "group": group, **allowed}])

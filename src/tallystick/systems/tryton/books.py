@@ -24,7 +24,7 @@ class TrytonBooks:
         made: list[Any] = [("create_date", ">=", since.astimezone(UTC))] if since else []
         sales = await self._all(
             "sale.sale",
-            [*made, ("state", "!=", "cancelled")],
+            [*made, ("state", "in", ["confirmed", "processing", "done"])],
             [
                 "number",
                 "reference",
@@ -51,18 +51,30 @@ class TrytonBooks:
             ],
         )
         payments = await self._all(
-            "account.statement.line",
-            [*made, ("statement.state", "=", "posted")],
-            ["number", "party.code", "currency.code", "amount", "date", "statement.state"],
+            "account.statement",
+            [*made, ("state", "=", "posted")],
+            ["name", "journal.currency.code", "total_amount", "date", "state", "lines"],
         )
+        payers = await self._payers([row["id"] for row in payments])
         return [
             *(_entry("order", row, row["sale_date"]) for row in sales),
             *(
                 _entry("credit_memo" if row["total_amount"] < 0 else "invoice", row, row["invoice_date"])
                 for row in invoices
             ),
-            *(_payment(row) for row in payments),
+            *(_payment(row, payers.get(row["id"], "")) for row in payments),
         ]
+
+    async def _payers(self, statements: Sequence[int]) -> dict[int, str]:
+        """The customer of each statement that is a payment of ours."""
+        found: dict[int, str] = {}
+        for at in range(0, len(statements), _PAGE):
+            page = list(statements[at : at + _PAGE])
+            rows = await self._rpc.search(
+                "account.statement.line", [("statement", "in", page)], ["statement", "party.code"]
+            )
+            found.update((row["statement"], row["party."]["code"]) for row in rows if row["party."])
+        return found
 
     async def _all(self, model: str, domain: list[Any], fields: list[str]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -94,20 +106,20 @@ def _entry(kind: str, row: dict[str, Any], booked_on: Any) -> BookEntry:
     )
 
 
-def _payment(row: dict[str, Any]) -> BookEntry:
-    currency = row["currency."]["code"]
-    amount = to_minor(row["amount"], currency)
+def _payment(row: dict[str, Any], customer: str) -> BookEntry:
+    currency = row["journal."]["currency."]["code"]
+    amount = to_minor(row["total_amount"], currency)
     return BookEntry(
         kind="payment",
-        system_reference=str(row["id"]),
-        reference=row["number"] or None,
-        order_reference=_order_reference(row["number"]),
-        customer_id=(row["party."] or {}).get("code") or "",
+        system_reference=f"STATEMENT-{row['id']}",
+        reference=row["name"] or None,
+        order_reference=_order_reference(row["name"]),
+        customer_id=customer,
         currency=currency,
         net_amount=amount,
         total_amount=amount,
         booked_on=row["date"],
-        state=row["statement."]["state"],
+        state=row["state"],
     )
 
 

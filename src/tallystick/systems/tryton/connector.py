@@ -28,6 +28,7 @@ from tallystick.systems.ports import (
     ShipmentCommand,
     ShipmentRecorded,
 )
+from tallystick.systems.tryton.amendments import TrytonAmendments
 from tallystick.systems.tryton.books import TrytonBooks
 from tallystick.systems.tryton.invoices import TrytonInvoices
 from tallystick.systems.tryton.masters import TrytonMasters
@@ -71,10 +72,11 @@ class Tryton:
         )
         self._rpc = TrytonRpc(name, options)
         self._masters = TrytonMasters(self._rpc, options.warehouse)
-        self._orders = TrytonOrders(self._rpc)
+        self._orders = TrytonOrders(self._rpc, options.price_digits)
+        self._amendments = TrytonAmendments(self._rpc, options.price_digits)
         self._shipments = TrytonShipments(self._rpc)
-        self._invoices = TrytonInvoices(self._rpc)
-        self._payments = TrytonPayments(self._rpc)
+        self._invoices = TrytonInvoices(self._rpc, options.tax_account)
+        self._payments = TrytonPayments(self._rpc, options.payment_journal)
         self._books = TrytonBooks(self._rpc)
 
     async def check_health(self) -> Health:
@@ -120,11 +122,11 @@ class Tryton:
 
     async def change_orders(self, commands: Sequence[OrderCommand]) -> Sequence[OrderCommitted | Failure]:
         """Amend sales of which nothing has shipped."""
-        return await _each(commands, self._orders.change)
+        return await _each(commands, self._amendments.change)
 
     async def cancel_orders(self, commands: Sequence[OrderCommand]) -> Sequence[OrderCommitted | Failure]:
         """Amend sales of which nothing has shipped to nothing."""
-        return await _each(commands, self._orders.cancel)
+        return await _each(commands, self._amendments.cancel)
 
     async def record_shipments(self, commands: Sequence[ShipmentCommand]) -> Sequence[ShipmentRecorded | Failure]:
         """Do shipments of what left; the rest stays open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,34 +10,38 @@ from typing import Any
 
 from tallystick.documents.invoice import Invoice, InvoiceLine
 from tallystick.documents.money import to_minor
-from tallystick.systems.failure import Failure, Transient
+from tallystick.systems.failure import Failure, Rejected, Transient
 from tallystick.systems.ports import InvoiceCommand
-from tallystick.systems.tryton.rpc import TrytonRpc
+from tallystick.systems.tryton.buttons import press
+from tallystick.systems.tryton.invoice_taxes import taxes_of
+from tallystick.systems.tryton.rpc import TrytonRpc, Warned
 
-_POSTED = ("posted", "paid")
+_UNPOSTED = ("draft", "validated")
+_TAX_WARNING = ".invoice_taxes"
 
 
 class TrytonInvoices:
     """Has invoices posted; amounts and numbers are Tryton's."""
 
-    def __init__(self, rpc: TrytonRpc) -> None:
+    def __init__(self, rpc: TrytonRpc, tax_account: str) -> None:
         self._rpc = rpc
+        self._tax_account = tax_account
 
     async def post(self, commands: Sequence[InvoiceCommand]) -> list[Invoice | Failure]:
         """Post the invoice of each command's shipment; one posted already is read back as it is."""
         drafts = await self._invoices_of([command.shipment_reference for command in commands])
-        failures: dict[str, Failure] = {
-            command.shipment_reference: self._not_made(command)
-            for command in commands
-            if command.shipment_reference not in drafts
-        }
-        await self._gather_charges([command for command in commands if command.shipment_reference in drafts], drafts)
-        references = {command.shipment_reference: command.reference for command in commands}
-        failures.update(await self._advance(drafts, references))
+        failures = await self._not_made([each for each in commands if each.shipment_reference not in drafts])
+        if await self._gather_charges([each for each in commands if each.shipment_reference in drafts], drafts):
+            drafts = await self._invoices_of([command.shipment_reference for command in commands])
+        failures.update(await self._name([each for each in commands if each.shipment_reference in drafts], drafts))
+        failures.update(await self._post(drafts, failures))
         posted = await self._read(
             {shipment: invoice["id"] for shipment, invoice in drafts.items() if shipment not in failures}
         )
-        return [failures.get(command.shipment_reference) or posted[command.shipment_reference] for command in commands]
+        return [
+            failures.get(each.shipment_reference) or _numbered(posted[each.shipment_reference], each.shipment_number)
+            for each in commands
+        ]
 
     async def _invoices_of(self, shipment_references: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The invoice of each shipment, found by the stock moves that its lines bill."""
@@ -47,7 +52,7 @@ class TrytonInvoices:
         lines = await self._rpc.search(
             "account.invoice.line",
             [("stock_moves", "in", list(by_move)), ("invoice", "!=", None)],
-            ["stock_moves", "invoice", "invoice.state", "invoice.reference"],
+            ["stock_moves", "invoice", "invoice.state", "invoice.reference", "invoice._timestamp"],
         )
         found: dict[str, dict[str, Any]] = {}
         for line in lines:
@@ -56,7 +61,7 @@ class TrytonInvoices:
                     found[by_move[move]] = {**line["invoice."], "id": line["invoice"]}
         return found
 
-    async def _gather_charges(self, commands: Sequence[InvoiceCommand], drafts: Mapping[str, dict[str, Any]]) -> None:
+    async def _gather_charges(self, commands: Sequence[InvoiceCommand], drafts: Mapping[str, dict[str, Any]]) -> bool:
         """Freight and allowances stand in a draft of their own from the start: they go onto the first shipment's invoice."""
         sales = await self._rpc.search(
             "sale.sale", [("reference", "in", [each.order_reference for each in commands])], ["reference", "invoices"]
@@ -87,26 +92,48 @@ class TrytonInvoices:
         if arguments:
             await self._rpc.write("account.invoice.line.write", *arguments)
             await self._rpc.write("account.invoice.delete", sorted(emptied))
+        return bool(arguments)
 
-    async def _advance(self, drafts: Mapping[str, dict[str, Any]], references: Mapping[str, str]) -> dict[str, Failure]:
+    async def _name(
+        self, commands: Sequence[InvoiceCommand], drafts: Mapping[str, dict[str, Any]]
+    ) -> dict[str, Failure]:
+        """Write our reference, the date and the tax into each draft, unless an earlier try or another caller has done it."""
+        unnamed = {
+            each.shipment_reference: each
+            for each in commands
+            if drafts[each.shipment_reference]["state"] == "draft" and not drafts[each.shipment_reference]["reference"]
+        }
+        if not unnamed:
+            return {}
         today = datetime.now(UTC).date()
-        undated = [shipment for shipment, invoice in drafts.items() if invoice["state"] == "draft"]
+        taxes = await taxes_of(self._rpc, self._tax_account, [(each, drafts[at]["id"]) for at, each in unnamed.items()])
 
-        async def name(shipments: Sequence[str]) -> None:
+        async def write(shipments: Sequence[str]) -> None:
             arguments: list[Any] = []
             for shipment in shipments:
-                arguments += [[drafts[shipment]["id"]], {"reference": references[shipment], "invoice_date": today}]
-            await self._rpc.write("account.invoice.write", *arguments)
+                invoice, values = drafts[shipment]["id"], {"reference": unnamed[shipment].reference}
+                lines = {"taxes": [["create", [taxes[invoice]]]]} if invoice in taxes else {}
+                arguments += [[invoice], {**values, "invoice_date": today, **lines}]
+            unchanged = {f"account.invoice,{drafts[each]['id']}": drafts[each]["_timestamp"] for each in shipments}
+            await self._rpc.write("account.invoice.write", *arguments, context={"_timestamp": unchanged})
 
-        failures = await self._rpc.isolate(undated, name)
-        for button, states in (("validate_invoice", ("draft",)), ("post", ("draft", "validated"))):
-            ready = [each for each, invoice in drafts.items() if invoice["state"] in states and each not in failures]
+        return await self._rpc.isolate(list(unnamed), write)
 
-            async def press(shipments: Sequence[str], button: str = button) -> None:
-                await self._rpc.write(f"account.invoice.{button}", [drafts[each]["id"] for each in shipments])
+    async def _post(self, drafts: Mapping[str, dict[str, Any]], failures: Mapping[str, Failure]) -> dict[str, Failure]:
+        ready = {each: row["id"] for each, row in drafts.items() if row["state"] in _UNPOSTED and each not in failures}
+        return await press(self._rpc, "account.invoice", "post", ready, _UNPOSTED, self._post_invoices)
 
-            failures.update(await self._rpc.isolate(ready, press))
-        return failures
+    async def _post_invoices(self, invoices: Sequence[int]) -> None:
+        try:
+            await self._rpc.write("account.invoice.post", invoices)
+        except Warned as warned:
+            # Taxes come by jurisdiction or from the tax service; Tryton asks whether they may differ from the goods' own.
+            if not warned.warning.endswith(_TAX_WARNING):
+                raise
+            for invoice in invoices:  # Tryton would ask about one after another, and takes one answer at a time
+                subject = hashlib.md5(f"account.invoice,{invoice}".encode(), usedforsecurity=False).hexdigest()
+                await self._rpc.skip_warning(subject + _TAX_WARNING)
+            await self._rpc.write("account.invoice.post", invoices)
 
     async def _read(self, ids: Mapping[str, int]) -> dict[str, Invoice]:
         rows = await self._rpc.search(
@@ -153,10 +180,29 @@ class TrytonInvoices:
         rows = await self._rpc.search("account.move.line", [("id", "in", list(to_pay))], ["maturity_date"])
         return {to_pay[row["id"]]: row["maturity_date"] for row in rows}
 
-    def _not_made(self, command: InvoiceCommand) -> Failure:
+    async def _not_made(self, commands: Sequence[InvoiceCommand]) -> dict[str, Failure]:
+        """Why there is no invoice of these shipments: Tryton does not know them, or has yet to make one."""
+        if not commands:
+            return {}
+        rows = await self._rpc.search(
+            "stock.shipment.out", [("reference", "in", [each.shipment_reference for each in commands])], ["reference"]
+        )
+        recorded = {row["reference"] for row in rows}
         name = self._rpc.name
-        message = f"{name}: no invoice for shipment {command.shipment_number} yet; it is asked for again"
-        return Transient(message, system=name, code=f"{name}.no_invoice")
+        failures: dict[str, Failure] = {}
+        for command in commands:
+            reference, number = command.shipment_reference, command.shipment_number
+            if reference in recorded:
+                message = f"{name}: no invoice for shipment {number} yet; it is asked for again"
+                failures[reference] = Transient(message, system=name, code=f"{name}.no_invoice")
+            else:
+                message = f"{name}: shipment {number} of sale {command.erp_reference} is not recorded; record it first"
+                failures[reference] = Rejected(message, system=name, code=f"{name}.no_shipment")
+        return failures
+
+
+def _numbered(invoice: Invoice, shipment_number: str) -> Invoice:
+    return invoice.model_copy(update={"shipment_numbers": (shipment_number,)})
 
 
 def _invoice(

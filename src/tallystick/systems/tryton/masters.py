@@ -170,7 +170,7 @@ class TrytonMasters:
 
     async def read_changes(self, cursor: str | None) -> Changes:
         """Masters changed since the cursor, a time of Tryton's own clock; None gives everything."""
-        now = datetime.now(UTC).replace(microsecond=0)
+        now = datetime.now(UTC)
         since = orjson.loads(cursor)["since"] if cursor else None
         changed = _changed_since(datetime.fromisoformat(since) - _OVERLAP) if since else []
         changes: list[Change] = []
@@ -180,8 +180,8 @@ class TrytonMasters:
 
         customers = await self._customers(changed)
         add("customer", customers)
-        products = [("template.list_price", "!=", None)] if not since else [_either(changed, "template")]
-        add("product", await self._products(products if since else []))
+        products: list[Any] = [_either(changed, "template")] if since else []
+        add("product", await self._products(products))
         add("price", {f"list:{code}": price for code, price in (await self._list_prices(products)).items()})
         add("price", await self._changed_contracts(changed))
         add(
@@ -192,18 +192,21 @@ class TrytonMasters:
         return Changes(tuple(changes), orjson.dumps({"since": now.isoformat()}).decode())
 
     async def _changed_contracts(self, changed: Sequence[Any]) -> dict[str, Price]:
-        lists = await self._rpc.search("product.price_list", list(changed), ["id"])
-        parties = await self._rpc.search(
-            "party.party", [("sale_price_list", "in", [each["id"] for each in lists])], ["code", "sale_price_list"]
-        )
-        prices = await self._contract_prices(sorted({each["sale_price_list"] for each in parties}), None)
+        """Contract prices of the price lists that changed, and of the customers who were given one."""
+        lists = await self._rpc.search("product.price_list", [_either(changed, "lines")] if changed else [], [])
+        # A customer has a price list by company; Tryton searches only the rows that say so, not the customer's own field.
+        touched: list[Any] = ["OR", ("sale_price_lists.sale_price_list", "in", [each["id"] for each in lists])]
+        if changed:
+            touched += _related(changed, "sale_price_lists")
         owners: dict[int, list[str]] = {}
-        for each in parties:
-            owners.setdefault(each["sale_price_list"], []).append(each["code"])
+        for party in await self._rpc.search("party.party", [touched], ["code", "sale_price_list"]):
+            if party["sale_price_list"]:
+                owners.setdefault(party["sale_price_list"], []).append(party["code"])
+        prices = await self._contract_prices(sorted(owners), None)
         return {
             f"contract:{owner}:{code}:{price.minimum_quantity}": price.model_copy(update={"customer_id": owner})
             for (price_list, code), listed in prices.items()
-            for owner in owners.get(price_list, ())
+            for owner in owners[price_list]
             for price in listed
         }
 
@@ -230,10 +233,13 @@ def _changed_since(instant: datetime) -> list[Any]:
 
 
 def _either(changed: Sequence[Any], relation: str) -> list[Any]:
-    """Changed itself, or the record it is a variant of."""
-    (_, written, created) = changed[0]
-    related = [(f"{relation}.{field}", operator, at) for field, operator, at in (written, created)]
-    return ["OR", written, created, *related]
+    """Changed itself, or a record that it stands in this relation to."""
+    return [*changed[0], *_related(changed, relation)]
+
+
+def _related(changed: Sequence[Any], relation: str) -> list[Any]:
+    _, written, created = changed[0]
+    return [(f"{relation}.{field}", operator, at) for field, operator, at in (written, created)]
 
 
 def _unit(row: Mapping[str, Any]) -> str:

@@ -1,25 +1,31 @@
-"""Payments in Tryton: lines of a bank statement that the connector posts; what exceeds the invoice stays on account."""
+"""Payments in Tryton: a bank statement each, named with our reference and posted; what exceeds the invoice stays on account."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from tallystick.documents.money import from_minor, to_minor
-from tallystick.systems.failure import Failure, Rejected
+from tallystick.systems.failure import Failure, Rejected, Transient
 from tallystick.systems.ports import PaymentCommand, PaymentRecorded
-from tallystick.systems.tryton.rpc import TrytonRpc
+from tallystick.systems.tryton.buttons import press, withdraw
+from tallystick.systems.tryton.references import References
+from tallystick.systems.tryton.rpc import TrytonRpc, Warned
 
-_ON_ACCOUNT = "/on-account"
+_MODEL = "account.statement"
+_WARNINGS = 3
+"""More than Tryton has about a statement: of its own invoices, and of other drafts for them."""
+_STEPS = (("draft", "validate_statement", "validated"), ("validated", "post", "posted"))
 
 
 class TrytonPayments:
-    """Records payments, one statement a batch; a statement line's number is our reference."""
+    """Records payments, many in each call; the statement that holds a payment's reference is the payment."""
 
-    def __init__(self, rpc: TrytonRpc) -> None:
+    def __init__(self, rpc: TrytonRpc, journal: str) -> None:
         self._rpc = rpc
+        self._journal = journal
+        self._statements = References(rpc, _MODEL, "name")
 
     async def record(self, commands: Sequence[PaymentCommand]) -> list[PaymentRecorded | Failure]:
         """Record each once. Two payments of one invoice are taken in turn, since the second sees what the first left open."""
@@ -35,140 +41,160 @@ class TrytonPayments:
         return [results[at] for at in range(len(commands))]
 
     async def _record_once(self, commands: Sequence[PaymentCommand]) -> list[PaymentRecorded | Failure]:
-        by_reference = {command.reference: command for command in commands}
-        await self._finish_drafts(list(by_reference))
-        known = await self._find(list(by_reference))
-        missing = [each for each in by_reference if each not in known]
-        values, failures = await self._lines([by_reference[each] for each in missing])
-
-        async def book(references: Sequence[str]) -> None:
-            lines = [line for reference in references for line in values[reference]]
-            await self._post_statement(lines)
-
-        failures.update(await self._rpc.isolate(list(values), book))
-        await self._discard_unposted([each for each, failure in failures.items() if isinstance(failure, Rejected)])
-        found = await self._find(list(by_reference))
+        references = [command.reference for command in commands]
+        statements = await self._statements.settle(references)
+        already = {reference for reference, row in statements.items() if row["state"] == "posted"}
+        failures = await self._make([each for each in commands if each.reference not in statements])
+        statements.update(await self._statements.settle([each for each in references if each not in statements]))
+        failures.update(await self._advance(statements))
+        found = await self._statements.find(references)
+        lines = await self._rpc.search(
+            "account.statement.line",
+            [("statement", "in", [each["id"] for each in found.values()])],
+            ["statement", "amount", "related_to"],
+        )
+        by_statement: dict[int, list[dict[str, Any]]] = {}
+        for line in lines:
+            by_statement.setdefault(line["statement"], []).append(line)
         return [
-            failures.get(command.reference) or _recorded(command, found[command.reference], command.reference in known)
-            for command in commands
+            failures.get(each.reference)
+            or self._recorded(each, found.get(each.reference), by_statement, already=each.reference in already)
+            for each in commands
         ]
 
-    async def _find(self, references: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-        """Posted statement lines by our reference: one for the invoice, one for what went on account."""
-        numbers = [*references, *(f"{each}{_ON_ACCOUNT}" for each in references)]
-        rows = await self._rpc.search(
-            "account.statement.line",
-            [("number", "in", numbers), ("statement.state", "=", "posted")],
-            ["number", "amount", "related_to", "statement.name"],
+    async def _make(self, commands: Sequence[PaymentCommand]) -> dict[str, Failure]:
+        """Make a draft for each payment; unknown customers and invoices are refused."""
+        values, failures = await self._values(commands)
+
+        async def create(references: Sequence[str]) -> None:
+            await self._rpc.write(f"{_MODEL}.create", [values[each] for each in references])
+
+        failures.update(await self._rpc.isolate(list(values), create))
+        return failures
+
+    async def _advance(self, statements: Mapping[str, dict[str, Any]]) -> dict[str, Failure]:
+        """Validate and post; a refused payment leaves no statement behind."""
+        failures: dict[str, Failure] = {}
+        states = {reference: row["state"] for reference, row in statements.items()}
+        actions = {"validate_statement": self._validate}
+        for state, button, reached in _STEPS:
+            ready = {reference: statements[reference]["id"] for reference, at in states.items() if at == state}
+            refused = await press(self._rpc, _MODEL, button, ready, (state,), actions.get(button))
+            rejected = {each: ready[each] for each, failure in refused.items() if isinstance(failure, Rejected)}
+            failures.update({**refused, **await withdraw(self._rpc, _MODEL, "cancel", rejected)})
+            states.update({reference: reached for reference in ready if reference not in refused})
+        return failures
+
+    async def _validate(self, statements: Sequence[int]) -> None:
+        """Money that came is booked, whatever Tryton asks: what finds its invoice paid already stays on account."""
+        for _ in range(_WARNINGS):
+            try:
+                await self._rpc.write(f"{_MODEL}.validate_statement", statements)
+            except Warned as warned:
+                await self._rpc.skip_warning(warned.warning)
+            else:
+                return
+        await self._rpc.write(f"{_MODEL}.validate_statement", statements)
+
+    async def _values(self, commands: Sequence[PaymentCommand]) -> tuple[dict[str, dict[str, Any]], dict[str, Failure]]:
+        """The statement of each payment; unknown customers and invoices are refused."""
+        if not commands:
+            return {}, {}
+        numbers = sorted({each.invoice_number for each in commands if each.invoice_number})
+        party_by_code = await self._parties({each.customer_id for each in commands})
+        invoices = await self._rpc.search(
+            "account.invoice",
+            [("number", "in", numbers), ("type", "=", "out")],
+            ["number", "amount_to_pay", "account", "state", "party"],
         )
-        found: dict[str, list[dict[str, Any]]] = {}
-        for row in rows:
-            found.setdefault(row["number"].removesuffix(_ON_ACCOUNT), []).append(row)
-        return found
-
-    async def _finish_drafts(self, references: Sequence[str]) -> None:
-        """Statements that an earlier try made but did not post are deleted: they booked nothing, and are made anew."""
-        rows = await self._rpc.search(
-            "account.statement.line",
-            [("number", "in", list(references)), ("statement.state", "in", ["draft", "validated", "cancelled"])],
-            ["statement", "statement.state"],
-        )
-        await self._delete({row["statement"]: row["statement."]["state"] for row in rows})
-
-    async def _discard_unposted(self, references: Sequence[str]) -> None:
-        if references:
-            await self._finish_drafts(references)
-
-    async def _delete(self, statements: Mapping[int, str]) -> None:
-        if not statements:
-            return
-        uncancelled = [each for each, state in statements.items() if state != "cancelled"]
-        if uncancelled:
-            await self._rpc.write("account.statement.cancel", uncancelled)
-        await self._rpc.write("account.statement.delete", list(statements))
-
-    async def _lines(
-        self, commands: Sequence[PaymentCommand]
-    ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Failure]]:
-        """The statement lines of each payment: as much as the invoice still asks for, the rest on account."""
-        parties = {
-            row["code"]: row
-            for row in await self._rpc.search(
-                "party.party", [("code", "in", sorted({each.customer_id for each in commands}))], ["code", "account_receivable_used"]
-            )
-        } if commands else {}  # fmt: skip
-        invoices = {
-            row["number"]: row
-            for row in await self._rpc.search(
-                "account.invoice",
-                [("number", "in", sorted({str(each.invoice_number) for each in commands if each.invoice_number}))],
-                ["number", "amount_to_pay", "account", "state", "currency.code", "party"],
-            )
-        }
-        values: dict[str, list[dict[str, Any]]] = {}
+        journal = await self._journal_id()
+        invoice_by_number = {row["number"]: row for row in invoices}
+        values: dict[str, dict[str, Any]] = {}
         failures: dict[str, Failure] = {}
         for command in commands:
-            invoice = invoices.get(command.invoice_number or "")
-            party = parties.get(command.customer_id)
+            party = party_by_code.get(command.customer_id)
+            invoice = invoice_by_number.get(command.invoice_number or "")
             if party is None or (command.invoice_number and invoice is None):
                 missing = f"invoice {command.invoice_number}" if party else f"customer {command.customer_id}"
-                name = self._rpc.name
-                failures[command.reference] = Rejected(
-                    f"{name}: {missing} is not known; correct the payment's reference",
-                    system=name,
-                    code=f"{name}.unknown",
-                )
+                message = f"{self._rpc.name}: {missing} is not known; correct the payment's reference"
+                failures[command.reference] = Rejected(message, system=self._rpc.name, code=f"{self._rpc.name}.unknown")
             else:
-                values[command.reference] = _statement_lines(command, party, invoice)
+                values[command.reference] = _statement(command, journal, party, invoice)
         return values, failures
 
-    async def _post_statement(self, lines: Sequence[dict[str, Any]]) -> None:
-        journal = (await self._rpc.search("account.statement.journal", [], ["id"], limit=1))[0]["id"]
-        now = datetime.now(UTC)
-        made = await self._rpc.write(
-            "account.statement.create",
-            [
-                {
-                    "name": f"Payments {now:%Y-%m-%d %H:%M:%S}",
-                    "journal": journal,
-                    "date": now.date(),
-                    "total_amount": sum((line["amount"] for line in lines), Decimal(0)),
-                    "lines": [["create", list(lines)]],
-                }
-            ],
+    async def _parties(self, codes: set[str]) -> dict[str, dict[str, Any]]:
+        """Customers by code, each with the account of what it owes: its own, else the company's."""
+        rows = await self._rpc.search(
+            "party.party",
+            [("code", "in", sorted(codes)), ("active", "in", [True, False])],
+            ["code", "account_receivable"],
         )
-        await self._rpc.write("account.statement.validate_statement", made)
-        await self._rpc.write("account.statement.post", made)
+        if not all(row["account_receivable"] for row in rows):
+            default = (await self._rpc.search("account.configuration", [], ["default_account_receivable"], limit=1))[0]
+            for row in rows:
+                row["account_receivable"] = row["account_receivable"] or default["default_account_receivable"]
+        return {row["code"]: row for row in rows}
+
+    async def _journal_id(self) -> int:
+        rows = await self._rpc.search("account.statement.journal", [("name", "=", self._journal)], [], limit=1)
+        if not rows:
+            name = self._rpc.name
+            message = f"{name}: there is no statement journal {self._journal!r}; create it or correct payment_journal"
+            raise Rejected(message, system=name, code=f"{name}.misconfigured")
+        return int(rows[0]["id"])
+
+    def _recorded(
+        self,
+        command: PaymentCommand,
+        statement: Mapping[str, Any] | None,
+        lines: Mapping[int, Sequence[Mapping[str, Any]]],
+        *,
+        already: bool,
+    ) -> PaymentRecorded | Failure:
+        if not _posted(statement) or statement is None:
+            name = self._rpc.name
+            message = f"{name}: payment {command.reference} is not posted yet; it is tried again"
+            return Transient(message, system=name, code=f"{name}.not_posted")
+        currency = command.payment.currency
+        booked = lines.get(statement["id"], ())
+        applied = sum((line["amount"] for line in booked if line["related_to"]), Decimal(0))
+        total = sum((line["amount"] for line in booked), Decimal(0))
+        return PaymentRecorded(
+            command.reference,
+            f"STATEMENT-{statement['id']}",
+            to_minor(applied, currency),
+            to_minor(total - applied, currency),
+            already,
+        )
 
 
-def _statement_lines(
-    command: PaymentCommand, party: Mapping[str, Any], invoice: Mapping[str, Any] | None
-) -> list[dict[str, Any]]:
+def _posted(statement: Mapping[str, Any] | None) -> bool:
+    return statement is not None and statement["state"] == "posted"
+
+
+def _statement(
+    command: PaymentCommand, journal: int, party: Mapping[str, Any], invoice: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """A line for as much as the invoice still asks for, and one for what stays on the customer's account."""
     amount = from_minor(command.payment.amount, command.payment.currency)
-    applied = min(amount, invoice["amount_to_pay"]) if invoice else Decimal(0)
-    account = invoice["account"] if invoice else party["account_receivable_used"]
-    line = {
-        "party": party["id"],
-        "account": account,
-        "date": command.payment.paid_at.date(),
+    applied = min(amount, max(invoice["amount_to_pay"], Decimal(0))) if invoice else Decimal(0)
+    paid_on = command.payment.paid_at.date()
+    common = {
+        "number": command.payment.number,
+        "party": invoice["party"] if invoice else party["id"],
+        "account": invoice["account"] if invoice else party["account_receivable"],
+        "date": paid_on,
         "description": command.payment.remittance,
     }
     lines = []
     if invoice and applied > 0:
-        lines.append(
-            {**line, "number": command.reference, "amount": applied, "related_to": f"account.invoice,{invoice['id']}"}
-        )
+        lines.append({**common, "amount": applied, "related_to": f"account.invoice,{invoice['id']}"})
     if amount > applied:
-        number = command.reference if not lines else f"{command.reference}{_ON_ACCOUNT}"
-        lines.append({**line, "number": number, "amount": amount - applied})
-    return lines
-
-
-def _recorded(command: PaymentCommand, lines: Sequence[Mapping[str, Any]], already: bool) -> PaymentRecorded:
-    currency = command.payment.currency
-    applied = sum((line["amount"] for line in lines if line["related_to"]), Decimal(0))
-    total = sum((line["amount"] for line in lines), Decimal(0))
-    reference = f"{lines[0]['statement.']['name']} #{lines[0]['id']}"
-    return PaymentRecorded(
-        command.reference, reference, to_minor(applied, currency), to_minor(total - applied, currency), already
-    )
+        lines.append({**common, "amount": amount - applied})
+    return {
+        "name": command.reference,
+        "journal": journal,
+        "date": paid_on,
+        "total_amount": amount,
+        "lines": [["create", lines]],
+    }

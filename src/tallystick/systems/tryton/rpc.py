@@ -14,7 +14,14 @@ from tallystick.systems.tryton.options import TrytonOptions
 from tallystick.systems.tryton.wire import from_wire, to_wire
 
 Item = TypeVar("Item", bound=Hashable)
-_CONFLICTS = ("could not serialize", "deadlock", "lock", "database is locked")
+_CONFLICTS = ("could not serialize", "deadlock detected", "could not obtain lock")
+
+
+class Warned(Rejected):
+    """Tryton wants a yes before it goes on. Where the connector has none to give, a person must look."""
+
+    warning = ""
+    """Tryton's name of this warning."""
 
 
 class TrytonRpc:
@@ -67,6 +74,10 @@ class TrytonRpc:
             context=context,
         )
         return found
+
+    async def skip_warning(self, warning: str) -> None:
+        """Say yes, once, to a warning by its name, as a person does with a click. Raises a Failure."""
+        await self.write("res.user.warning.skip", warning)
 
     async def isolate(
         self, items: Sequence[Item], action: Callable[[Sequence[Item]], Awaitable[None]]
@@ -170,10 +181,14 @@ class TrytonRpc:
                 request=request,
                 response=excerpt(error),
             )
-        return Rejected(
+        refusal = Rejected if code == "refused" else Warned
+        failure = refusal(
             f"{self.name}: {said}", system=self.name, code=f"{self.name}.{code}", request=request,
             response=excerpt(error),
         )  # fmt: skip
+        if isinstance(failure, Warned):
+            failure.warning = str(words[0])
+        return failure
 
 
 def _sentence(parts: Sequence[Any]) -> str:

@@ -1,4 +1,8 @@
-"""Shipments in Tryton: the sale's waiting shipment is cut to what left, named with our reference, and done; the rest stays open."""
+"""Shipments in Tryton: the sale's open shipment is cut to what left, named with our reference and done; the rest stays open.
+
+Of several callers with one reference only one may cut: each reads the open shipment before it looks for the reference, and
+writes only if nobody has written that shipment since (Tryton's own `_timestamp`).
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,22 @@ from decimal import Decimal
 from typing import Any
 
 from tallystick.documents.shipment import Shipment
-from tallystick.systems.failure import Failure, Rejected
+from tallystick.systems.failure import Failure, Rejected, Transient
 from tallystick.systems.ports import ShipmentCommand, ShipmentRecorded
+from tallystick.systems.tryton.buttons import press
+from tallystick.systems.tryton.references import References
 from tallystick.systems.tryton.rpc import TrytonRpc
 
-_STEPS = (("draft", "wait"), ("waiting", "assign_force"), ("assigned", "pick"), ("picked", "pack"), ("packed", "do"))
-_FIELDS = ("reference", "number", "state", "outgoing_moves", "sales")
+_STEPS = (
+    ("draft", "wait", "waiting"),
+    ("waiting", "assign_force", "assigned"),
+    ("assigned", "pick", "picked"),
+    ("picked", "pack", "packed"),
+    ("packed", "do", "done"),
+)
+_MODEL = "stock.shipment.out"
+_MOVES = "outgoing_moves"
+_UNTAKEN = ["OR", ("reference", "=", None), ("reference", "=", "")]
 
 
 class TrytonShipments:
@@ -20,6 +34,7 @@ class TrytonShipments:
 
     def __init__(self, rpc: TrytonRpc) -> None:
         self._rpc = rpc
+        self._sales = References(rpc, "sale.sale", "reference", ("shipments",))
 
     async def record(self, commands: Sequence[ShipmentCommand]) -> list[ShipmentRecorded | Failure]:
         """Two shipments of one sale are taken in turn, since the second ships from what the first leaves open."""
@@ -36,90 +51,143 @@ class TrytonShipments:
         return [results[at] for at in range(len(commands))]
 
     async def _record_once(self, commands: Sequence[ShipmentCommand]) -> list[ShipmentRecorded | Failure]:
-        known = await self.find([command.reference for command in commands])
-        failures: dict[str, Failure] = {}
-        missing = [command for command in commands if command.reference not in known]
-        if missing:
-            failures.update(await self._cut(missing))
-        failures.update(await self._advance([each.reference for each in commands if each.reference not in failures]))
-        found = await self.find([command.reference for command in commands])
+        references = [command.reference for command in commands]
+        open_shipments = await self._open_shipments([command.order_reference for command in commands])
+        known = await self.find(references)
+        failures = await self._cut([each for each in commands if each.reference not in known], open_shipments)
+        failures.update(await self._advance([each for each in references if each not in failures]))
+        found = await self.find(references)
+        done = [each for each in commands if each.reference not in failures and _done(found.get(each.reference))]
+        await self._close([each.order_reference for each in done if each.shipment is not None and each.shipment.final])
         return [
-            failures.get(command.reference)
-            or ShipmentRecorded(
-                command.reference, found[command.reference]["number"], _done(known.get(command.reference))
-            )
-            for command in commands
+            failures.get(each.reference) or self._recorded(each, found.get(each.reference), known.get(each.reference))
+            for each in commands
         ]
+
+    def _recorded(
+        self, command: ShipmentCommand, found: Mapping[str, Any] | None, known: Mapping[str, Any] | None
+    ) -> ShipmentRecorded | Failure:
+        if found is None or not _done(found):
+            name = self._rpc.name
+            message = f"{name}: shipment {command.reference} is not done yet; it is tried again"
+            return Transient(message, system=name, code=f"{name}.not_done")
+        return ShipmentRecorded(command.reference, found["number"], _done(known))
 
     async def find(self, references: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Shipments by our reference."""
         rows = await self._rpc.search(
-            "stock.shipment.out",
+            _MODEL,
             [("reference", "in", list(references))],
-            ["reference", "number", "state", "outgoing_moves"],
+            ["reference", "number", "state"],
         )
         return {row["reference"]: row for row in rows}
 
-    async def _cut(self, commands: Sequence[ShipmentCommand]) -> dict[str, Failure]:
+    async def _cut(
+        self, commands: Sequence[ShipmentCommand], open_shipments: Mapping[str, dict[str, Any]]
+    ) -> dict[str, Failure]:
         """Give each command its sale's open shipment, cut to the lines and quantities that left, in one write for all."""
-        open_shipments = await self._open_shipments([command.order_reference for command in commands])
-        moves = await self._moves([each["id"] for each in open_shipments.values()])
+        moves = await self._moves(list(open_shipments.values())) if commands else {}
         failures: dict[str, Failure] = {}
-        writes: dict[str, tuple[int, str, dict[str, Any]]] = {}
+        taken: dict[str, dict[str, Any]] = {}
+        values: dict[str, dict[str, Any]] = {}
         for command in commands:
             shipment = open_shipments.get(command.order_reference)
             try:
                 if shipment is None:
                     raise self._rejected("nothing_open", f"sale {command.erp_reference} has nothing open to ship")
-                values = self._cut_values(command, moves.get(shipment["id"], []))
-                writes[command.reference] = (shipment["id"], shipment["state"], values)
+                values[command.reference] = self._cut_values(command, moves.get(shipment["id"], []))
+                taken[command.reference] = shipment
             except Rejected as failure:
                 failures[command.reference] = failure
+        failures.update(await self._draft({each: taken[each] for each in taken if _MOVES in values[each]}, taken))
 
         async def write(references: Sequence[str]) -> None:
-            cut = [writes[reference] for reference in references if "outgoing_moves" in writes[reference][2]]
-            back = [shipment for shipment, state, _ in cut if state != "draft"]
-            if back:
-                await self._rpc.write("stock.shipment.out.draft", back)
             arguments: list[Any] = []
             for reference in references:
-                shipment, _, values = writes[reference]
-                arguments += [[shipment], values]
-            await self._rpc.write("stock.shipment.out.write", *arguments)
+                arguments += [[taken[reference]["id"]], values[reference]]
+            unchanged = {f"{_MODEL},{taken[each]['id']}": taken[each]["_timestamp"] for each in references}
+            await self._rpc.write(f"{_MODEL}.write", *arguments, context={"_timestamp": unchanged})
 
-        failures.update(await self._rpc.isolate(list(writes), write))
+        failures.update(await self._rpc.isolate([each for each in taken if each not in failures], write))
         return failures
+
+    async def _draft(self, cut: Mapping[str, dict[str, Any]], taken: dict[str, dict[str, Any]]) -> dict[str, Failure]:
+        """Tryton cuts drafts only, and makes waiting shipments: set those that are cut back, and take them as they are now."""
+        waiting = {reference: row["id"] for reference, row in cut.items() if row["state"] != "draft"}
+        if not waiting:
+            return {}
+        failures = await press(self._rpc, _MODEL, "draft", waiting, ("waiting", "assigned"))
+        rows = await self._rpc.search(
+            _MODEL,
+            [("id", "in", list(waiting.values())), ("state", "=", "draft"), _UNTAKEN],
+            ["state", "_timestamp"],
+        )
+        by_id = {row["id"]: row for row in rows}
+        for reference, shipment in waiting.items():
+            if shipment in by_id:
+                taken[reference] = by_id[shipment]
+            else:
+                failures.setdefault(reference, self._overtaken(reference))
+        return failures
+
+    def _overtaken(self, reference: str) -> Transient:
+        name = self._rpc.name
+        message = f"{name}: somebody else is recording shipment {reference}; it is tried again"
+        return Transient(message, system=name, code=f"{name}.conflict")
 
     async def _open_shipments(self, order_references: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The one shipment of each sale that is still to be sent and that no earlier call has taken."""
-        sales = await self._rpc.search(
-            "sale.sale",
-            [("reference", "in", list(order_references)), ("state", "!=", "cancelled")],
-            ["reference", "shipments"],
-        )
-        ids = [shipment for sale in sales for shipment in sale["shipments"]]
+        sales = await self._sales.find(order_references)
+        ids = [shipment for sale in sales.values() for shipment in sale["shipments"]]
         rows = await self._rpc.search(
-            "stock.shipment.out",
+            _MODEL,
             [
                 ("id", "in", ids),
                 ("state", "in", ["draft", "waiting", "assigned"]),
-                ["OR", ("reference", "=", None), ("reference", "=", "")],
+                _UNTAKEN,
             ],
-            ["state"],
+            ["state", "_timestamp", _MOVES],
             order=[("id", "ASC")],
         )
         by_id = {row["id"]: row for row in rows}
         found: dict[str, dict[str, Any]] = {}
-        for sale in sales:
+        for reference, sale in sales.items():
             for shipment in sale["shipments"]:
                 if shipment in by_id:
-                    found.setdefault(sale["reference"], by_id[shipment])
+                    found.setdefault(reference, by_id[shipment])
         return found
 
-    async def _moves(self, shipments: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    async def _close(self, order_references: Sequence[str]) -> None:
+        """Nothing more will ship: cancel what is still open of these sales and let Tryton ignore it."""
+        if not order_references:
+            return
+        open_shipments = await self._open_shipments(order_references)
+        if open_shipments:
+            await self._rpc.write(f"{_MODEL}.cancel", [each["id"] for each in open_shipments.values()])
+        sales = [sale["id"] for sale in (await self._sales.find(order_references)).values()]
+        lines = await self._rpc.search(
+            "sale.line",
+            [("sale", "in", sales), ("type", "=", "line")],
+            ["moves", "moves_ignored", "moves_recreated"],
+        )
+        moves = await self._rpc.search(
+            "stock.move",
+            [("id", "in", [move for line in lines for move in line["moves"]]), ("state", "=", "cancelled")],
+            [],
+        )
+        cancelled = {move["id"] for move in moves}
+        arguments: list[Any] = []
+        for line in lines:
+            ignored = cancelled & set(line["moves"]) - {*line["moves_ignored"], *line["moves_recreated"]}
+            if ignored:
+                arguments += [[line["id"]], {"moves_ignored": [["add", sorted(ignored)]]}]
+        if arguments:
+            await self._rpc.write("sale.line.write", *arguments)
+        await self._rpc.write("sale.sale.process", sales)
+
+    async def _moves(self, shipments: Sequence[Mapping[str, Any]]) -> dict[int, list[dict[str, Any]]]:
         """The outgoing moves of shipments, each with the order line number that its sale line carries as sequence."""
-        rows = await self._rpc.search("stock.shipment.out", [("id", "in", list(shipments))], ["outgoing_moves"])
-        ids = [move for row in rows for move in row["outgoing_moves"]]
+        ids = [move for row in shipments for move in row[_MOVES]]
         moves = await self._rpc.search("stock.move", [("id", "in", ids)], ["quantity", "origin", "product.code"])
         origins = [
             int(move["origin"].partition(",")[2]) for move in moves if (move["origin"] or "").startswith("sale.line,")
@@ -132,7 +200,7 @@ class TrytonShipments:
             move["id"]: {**move, "line_number": lines.get(int((move["origin"] or ",0").partition(",")[2]))}
             for move in moves
         }
-        return {row["id"]: [by_id[move] for move in row["outgoing_moves"]] for row in rows}
+        return {row["id"]: [by_id[move] for move in row[_MOVES]] for row in shipments}
 
     def _cut_values(self, command: ShipmentCommand, moves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """What to write: our reference, and the moves cut or deleted where less left than was planned."""
@@ -156,7 +224,7 @@ class TrytonShipments:
                 "line_not_open", f"line {min(wanted)} has nothing open in the sale {command.erp_reference}"
             )
         if changes:
-            values["outgoing_moves"] = changes
+            values[_MOVES] = changes
         return values
 
     async def _advance(self, references: Sequence[str]) -> dict[str, Failure]:
@@ -164,17 +232,11 @@ class TrytonShipments:
         failures: dict[str, Failure] = {}
         shipments = await self.find(references)
         states = {reference: shipment["state"] for reference, shipment in shipments.items()}
-        following = ["draft", "waiting", "assigned", "picked", "packed", "done"]
-        for state, button in _STEPS:
-            ready = [reference for reference, at in states.items() if at == state and reference not in failures]
-
-            async def press(chosen: Sequence[str], button: str = button) -> None:
-                await self._rpc.write(
-                    f"stock.shipment.out.{button}", [shipments[reference]["id"] for reference in chosen]
-                )
-
-            failures.update(await self._rpc.isolate(ready, press))
-            states.update({reference: following[following.index(state) + 1] for reference in ready})
+        for state, button, reached in _STEPS:
+            ready = {reference: shipments[reference]["id"] for reference, at in states.items() if at == state}
+            refused = await press(self._rpc, _MODEL, button, ready, (state,))
+            failures.update(refused)
+            states.update({reference: reached for reference in ready if reference not in refused})
         return failures
 
     def _rejected(self, code: str, message: str) -> Rejected:

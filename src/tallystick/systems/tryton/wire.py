@@ -38,6 +38,6 @@ def from_wire(value: Any) -> Any:
     if kind == "date":
         return date(value["year"], value["month"], value["day"])
     if kind == "datetime":
-        year, month, day, *time = (int(value[part]) for part in _INSTANT)
-        return datetime(year, month, day, *time).replace(tzinfo=UTC)  # noqa: DTZ001 - set in the same breath
+        year, month, day, hour, minute, second, micro = (int(value[part]) for part in _INSTANT)
+        return datetime(year, month, day, hour, minute, second, micro, tzinfo=UTC)
     return {key: from_wire(each) for key, each in value.items()}
