@@ -12,7 +12,7 @@ from tallystick.documents.invoice import CreditMemo, Invoice
 from tallystick.documents.order import Charge, ChargeKind
 from tallystick.systems.conformance.erp_desk import ErpDesk
 from tallystick.systems.conformance.erp_scenario import Desk
-from tallystick.systems.conformance.verdicts import only, rejected
+from tallystick.systems.conformance.verdicts import only, rejected, settled
 from tallystick.systems.failure import Rejected
 from tallystick.systems.ports import ShipmentRecorded
 
@@ -102,7 +102,7 @@ class ErpGoods(ErpDesk):
         shipment = desk.shipment(command, {1: 2})
         repeated = replace(shipment, verify=True)
         answers = await asyncio.gather(*(desk.erp.record_shipments([each]) for each in (shipment, repeated, repeated)))
-        made = {answer[0].system_reference for answer in answers if isinstance(answer[0], ShipmentRecorded)}
+        made = {each.system_reference for each in settled(answers)}
         assert len(made) == 1, f"one shipment, one number: {made or answers}"
         await desk.ship(command, {1: 3})
 
@@ -118,7 +118,7 @@ class ErpGoods(ErpDesk):
         command = desk.invoicing(shipment)
         repeated = replace(command, verify=True)
         answers = await asyncio.gather(*(desk.erp.invoice_shipments([each]) for each in (command, repeated, repeated)))
-        made = {answer[0].number for answer in answers if isinstance(answer[0], Invoice)}
+        made = {each.number for each in settled(answers)}
         assert len(made) == 1, f"one shipment, one invoice: {made or answers}"
         entries = [each for each in await desk.erp.read_books() if each.order_reference == shipment.order_reference]
         assert len([each for each in entries if each.kind == "invoice"]) == 1

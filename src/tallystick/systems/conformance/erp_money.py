@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from tallystick.documents.invoice import CreditMemo
 from tallystick.systems.conformance.erp_desk import ErpDesk, needs
 from tallystick.systems.conformance.erp_goods import ties
 from tallystick.systems.conformance.erp_scenario import UNKNOWN, Desk
-from tallystick.systems.conformance.verdicts import only, rejected
+from tallystick.systems.conformance.verdicts import only, rejected, settled
 from tallystick.systems.failure import Rejected
 from tallystick.systems.ports import Operation, PaymentRecorded
 
@@ -64,7 +63,7 @@ class ErpMoney(ErpDesk):
         payment = desk.payment(1_000, invoice)
         repeated = replace(payment, verify=True)
         answers = await asyncio.gather(*(desk.erp.record_payments([each]) for each in (payment, repeated, repeated)))
-        made = {answer[0].system_reference for answer in answers if isinstance(answer[0], PaymentRecorded)}
+        made = {each.system_reference for each in settled(answers)}
         assert len(made) == 1, f"one payment, one number: {made or answers}"
         assert len(await desk.booked("payment", payment.reference)) == 1
 
@@ -106,6 +105,6 @@ class ErpMoney(ErpDesk):
         returned = desk.goods_back(command, {1: 1})
         repeated = replace(returned, verify=True)
         answers = await asyncio.gather(*(desk.erp.credit_returns([each]) for each in (returned, repeated, repeated)))
-        made = {answer[0].number for answer in answers if isinstance(answer[0], CreditMemo)}
+        made = {each.number for each in settled(answers)}
         assert len(made) == 1, f"one return, one credit memo: {made or answers}"
         assert len(await desk.booked("credit_memo", returned.reference)) == 1

@@ -10,7 +10,7 @@ import pytest
 from tallystick.documents.order import Charge, ChargeKind, Order
 from tallystick.systems.conformance.erp_desk import ErpDesk, needs
 from tallystick.systems.conformance.erp_scenario import UNKNOWN, Desk
-from tallystick.systems.conformance.verdicts import only, rejected, succeeded
+from tallystick.systems.conformance.verdicts import only, rejected, settled, succeeded
 from tallystick.systems.failure import Rejected
 from tallystick.systems.ports import Operation, OrderCommitted
 
@@ -96,11 +96,11 @@ class ErpOrders(ErpDesk):
         command = desk.command(3)
         repeated = replace(command, verify=True)
         answers = await asyncio.gather(*(desk.erp.commit_orders([each]) for each in (command, repeated, repeated)))
-        made = {answer[0].erp_reference for answer in answers if isinstance(answer[0], OrderCommitted)}
+        made = {each.erp_reference for each in settled(answers)}
         assert len(made) == 1, f"one order, one number: {made or answers}"
         assert len(await desk.booked("order", command.reference)) == 1
-        settled = only(await desk.erp.commit_orders([repeated]))
-        assert {settled.erp_reference} == made
+        again = only(await desk.erp.commit_orders([repeated]))
+        assert {again.erp_reference} == made
 
     async def test_a_change_before_shipment_replaces_the_content(self, desk: Desk) -> None:
         needs(desk, Operation.CHANGE_ORDER)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,18 +9,12 @@ import pytest
 from tallystick.systems.conformance.erp_desk import ErpDesk, behind, needs
 from tallystick.systems.conformance.erp_scenario import Desk, ErpScenario
 from tallystick.systems.conformance.erp_writes import WRITES, Write
+from tallystick.systems.conformance.positions import spread
 from tallystick.systems.conformance.proxy import RETRY_AFTER_SECONDS, Fault, FaultProxy
 from tallystick.systems.conformance.verdicts import failed, only, show_no_secrets, succeeded
 from tallystick.systems.failure import Failure, Rejected, Throttled, Transient, Unavailable, Unknown
 
 SPOILT = (Fault.SILENT_AFTER, Fault.ERROR_AFTER, Fault.GARBAGE_AFTER, Fault.TRUNCATED_AFTER)
-
-
-def spread(calls: int, probes: int) -> Sequence[int]:
-    """At most `probes` positions among `calls`, evenly, the first and the last among them."""
-    if calls <= probes:
-        return range(calls)
-    return sorted({round(step * (calls - 1) / (probes - 1)) for step in range(probes)})
 
 
 class ErpTrouble(ErpDesk):

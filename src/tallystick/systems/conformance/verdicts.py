@@ -17,6 +17,17 @@ def succeeded(results: Sequence[Result | Failure]) -> list[Result]:
     return [each for each in results if not isinstance(each, Failure)]
 
 
+def settled(answers: Sequence[Sequence[Result | Failure]]) -> list[Result]:
+    """What callers with one and the same command were answered at once, without the failures that pass by themselves.
+
+    None may be rejected: that somebody else was faster is no reason for a person to look.
+    """
+    results = [answer[0] for answer in answers]
+    rejections = [each.message for each in results if isinstance(each, Rejected)]
+    assert not rejections, rejections
+    return [each for each in results if not isinstance(each, Failure)]
+
+
 def only(results: Sequence[Result | Failure]) -> Result:
     """The one answer to one command, when it is a success."""
     assert len(results) == 1, f"one command was sent, {len(results)} answers came"
