@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -23,10 +24,12 @@ class Journal:
     def replay(self) -> Iterator[dict[str, Any]]:
         """Every record in the order it was appended; an unfinished last line is cut off. Call before `append`.
 
-        Raises ValueError when a line within the file is not a record: then the file is not ours, or was edited.
+        Raises ValueError when a line within the file is not a record (then the file is not ours, or was edited), or when
+        another process has the file.
         """
-        if self._path is None or not self._path.exists():
+        if self._path is None:
             return
+        self._open(self._path)
         sound = 0
         with self._path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
@@ -44,14 +47,24 @@ class Journal:
         """Write records with one call, before what they say is answered."""
         if self._path is None:
             return
-        if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # It stays open as long as the server lives; unbuffered, so that nothing waits in a dead process.
-            self._file = self._path.open("ab", buffering=0)
-        self._file.write(b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records))
+        file = self._open(self._path)
+        file.write(b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records))
 
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _open(self, path: Path) -> BinaryIO:
+        """The file, open as long as the server lives, and its alone: two servers would tear each other's lines."""
+        if self._file is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("ab", buffering=0)  # unbuffered, so that nothing waits in a process that dies
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                raise ValueError(f"{path}: another server has this state file; give each its own") from None
+            self._file = file
+        return self._file

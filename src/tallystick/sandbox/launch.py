@@ -72,13 +72,6 @@ class RunningServer:
         }
 
 
-@dataclass(slots=True)
-class _Started:
-    plan: ServerPlan
-    server: RunningServer
-    process: subprocess.Popen[bytes]
-
-
 class Sandbox:
     """Any set of sandbox servers on loopback. Use it as `async with`, or call `start` and `stop`.
 
@@ -90,7 +83,8 @@ class Sandbox:
         self._folder = folder
         self._seed = seed
         self._hub_url = hub_url
-        self._started: dict[str, _Started] = {}
+        self._started: dict[str, tuple[ServerPlan, RunningServer]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -103,33 +97,36 @@ class Sandbox:
     @property
     def servers(self) -> Mapping[str, RunningServer]:
         """All started servers by name."""
-        return {name: started.server for name, started in self._started.items()}
+        return {name: server for name, (_, server) in self._started.items()}
 
     async def start(self, *plans: ServerPlan) -> Mapping[str, RunningServer]:
         """Start these servers at once and wait until all are healthy. Raises LaunchError; then all are stopped."""
         try:
-            await asyncio.gather(
-                *(self._start(plan, plan.token or new_token(), plan.event_secret or new_secret()) for plan in plans)
-            )
-        except BaseException:
+            async with asyncio.TaskGroup() as group:
+                for plan in plans:
+                    group.create_task(self._start(plan, plan.token or new_token(), plan.event_secret or new_secret()))
+        except BaseExceptionGroup as errors:
+            await self.stop()
+            raise errors.exceptions[0] from None
+        except asyncio.CancelledError:
             await self.stop()
             raise
         return self.servers
 
     async def restart(self, name: str) -> RunningServer:
         """Start a server again that was killed or stopped: same port, token, secret and state file."""
-        before = self._started[name]
-        await self._end(before, kill=False)
-        plan = ServerPlan(before.plan.system, name, int(before.server.url.rsplit(":", 1)[1]), before.plan.settings)
-        return await self._start(plan, before.server.token, before.server.event_secret)
+        plan, server = self._started[name]
+        await _end(self._processes[name])
+        again = ServerPlan(plan.system, name, int(server.url.rsplit(":", 1)[1]), plan.settings)
+        return await self._start(again, server.token, server.event_secret)
 
     async def kill(self, name: str) -> None:
         """Kill a server with -9; `restart` brings it back."""
-        await self._end(self._started[name], kill=True)
+        await _end(self._processes[name], kill=True)
 
     async def stop(self) -> None:
         """Stop all servers: politely, then with -9."""
-        await asyncio.gather(*(self._end(started, kill=False) for started in self._started.values()))
+        await asyncio.gather(*(_end(process) for process in self._processes.values()))
 
     async def put_faults(self, name: str, plan: FaultPlan | Mapping[str, Any]) -> FaultReport:
         """Put a fault plan in force at one server; `{}` heals it."""
@@ -142,7 +139,7 @@ class Sandbox:
 
     async def call(self, name: str, method: str, path: str, body: Any = None) -> Any:
         """Call one server as a person with its token would: plans, simulation, lists. Raises httpx.HTTPError."""
-        server = self._started[name].server
+        server = self.servers[name]
         headers = {"authorization": f"Bearer {server.token}"}
         async with httpx.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=30) as client:
             response = await client.request(method, path, json=body)
@@ -154,9 +151,10 @@ class Sandbox:
         self._folder.mkdir(parents=True, exist_ok=True)
         state_file, log_file = self._folder / f"{name}.jsonl", self._folder / f"{name}.log"
         process = self._spawn(plan, name, state_file, log_file, {TOKEN_VARIABLE: token, SECRET_VARIABLE: secret})
-        announced = await asyncio.to_thread(_announcement, process)
+        self._processes[name] = process
+        announced = await _announcement(process)
         if announced is None:
-            process.wait()
+            await _end(process)
             raise LaunchError(f"sandbox {name} did not start (exit {process.returncode}): {_end_of(log_file)}")
         server = RunningServer(
             system=plan.system,
@@ -169,7 +167,7 @@ class Sandbox:
             state_file=state_file,
             log_file=log_file,
         )
-        self._started[name] = _Started(plan, server, process)
+        self._started[name] = (plan, server)
         await _until_healthy(server, process)
         return server
 
@@ -189,26 +187,31 @@ class Sandbox:
                 env={**os.environ, **environment},
             )
 
-    async def _end(self, started: _Started, *, kill: bool) -> None:
-        process = started.process
-        if process.poll() is None:
-            if kill:
-                process.kill()
-            else:
-                process.terminate()
-        try:
-            await asyncio.to_thread(process.wait, _STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+
+async def _end(process: subprocess.Popen[bytes], *, kill: bool = False) -> None:
+    if process.poll() is None:
+        if kill:
             process.kill()
-            await asyncio.to_thread(process.wait)
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+        else:
+            process.terminate()
+    try:
+        await asyncio.to_thread(process.wait, _STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        await asyncio.to_thread(process.wait)
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
-def _announcement(process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
-    """The line a server writes when it listens; None when it ended without one."""
-    line = process.stdout.readline() if process.stdout else b""
+async def _announcement(process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
+    """The line a server writes when it listens; None when it ended without one, or was too slow and killed for it."""
+    if process.stdout is None:
+        return None
+    reading = asyncio.create_task(asyncio.to_thread(process.stdout.readline))
+    if not (await asyncio.wait({reading}, timeout=_START_SECONDS))[0]:
+        process.kill()
+    line = await reading
     announced: dict[str, Any] | None = orjson.loads(line) if line else None
     return announced
 

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from tallystick.sandbox.body_limit import BodyLimitMiddleware
 from tallystick.sandbox.fault_middleware import CONTROL_PATH, FaultMiddleware
 from tallystick.sandbox.faults import FaultPlan, FaultReport, Faults
 from tallystick.sandbox.options import Options
@@ -37,6 +38,7 @@ def create_server(
         },
     )
     app.state.faults = faults
+    app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(FaultMiddleware, faults=faults)
 
     @app.get("/health", tags=["server"])

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
+from tests.integration.systems.sandbox_erp_masters import PRODUCTS, load, load_masters
 
 from tallystick.sandbox.launch import Sandbox, ServerPlan
 from tallystick.systems.conformance.erp import ErpConformance, ErpScenario
 from tallystick.systems.ports import Erp
 from tallystick.systems.registry import connect
-from tests.integration.systems.sandbox_erp_masters import PRODUCTS, load, load_masters
 
 
 @pytest.fixture(scope="module")

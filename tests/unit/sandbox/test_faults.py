@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -7,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr, ValidationError
 
+from tallystick.sandbox.body_limit import MAXIMUM_BODY_BYTES
 from tallystick.sandbox.crm.app import create_app
 from tallystick.sandbox.fault_middleware import ConnectionCutError
 from tallystick.sandbox.faults import FaultPlan, Faults, OutageMode
@@ -155,3 +157,15 @@ async def test_wrong_input_is_a_problem_that_names_the_field(client: httpx.Async
     missing = await client.get("/v1/orders/c/9")
     assert (missing.status_code, missing.json()["code"]) == (404, "crm.unknown_order")
     assert (await client.get("/nowhere")).json() == {"title": "Not Found", "status": 404}
+
+
+async def test_a_body_that_is_too_large_is_refused_whether_or_not_it_says_so(client: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b'{"items": ['
+        for _ in range(MAXIMUM_BODY_BYTES // 1_000_000):
+            yield b" " * 1_000_000
+
+    announced = await client.post("/v1/orders", headers={"content-length": str(MAXIMUM_BODY_BYTES + 1)}, content=b"{}")
+    streamed = await client.post("/v1/orders", content=chunks())
+    assert [answer.json()["code"] for answer in (announced, streamed)] == ["sandbox.body_too_large"] * 2
+    assert [answer.status_code for answer in (announced, streamed)] == [413, 413]

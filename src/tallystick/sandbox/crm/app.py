@@ -90,7 +90,7 @@ def _order_routes(server: CrmServer) -> APIRouter:
         shown = page(chosen, after, limit)
         return json_answer(shown | {"items": [view(order, updates=updates) for order in shown["items"]]})
 
-    @router.get("/orders/{channel}/{order_number}")
+    @router.get("/orders/{channel}/{order_number:path}")
     async def show_order(channel: str, order_number: str) -> Response:
         """One order with all its updates in the order they came."""
         order = server.book.orders.get((channel, order_number))

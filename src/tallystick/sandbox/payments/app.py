@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Response
 
 from tallystick.documents.event import EventType
-from tallystick.sandbox.batches import References, item, item_problem, items_answer, page
+from tallystick.sandbox.batches import Reference, References, item, item_problem, items_answer, page
 from tallystick.sandbox.faults import Faults
 from tallystick.sandbox.journal import Journal
 from tallystick.sandbox.options import Options
@@ -173,8 +173,8 @@ def _simulation_routes(server: PaymentServer) -> APIRouter:
         server.change({"record": "simulation", "simulation": simulation.model_dump(mode="json")})
         return simulation
 
-    @router.put("/plans/{key}")
-    async def put_plan(key: str, plan: Plan) -> Plan:
+    @router.put("/plans/{key:path}")
+    async def put_plan(key: Reference, plan: Plan) -> Plan:
         """Plan how one invoice is paid, by its number or its order's, before its request comes."""
         server.change({"record": "planned", "key": key, "plan": plan.model_dump(mode="json")})
         return plan

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from tallystick.documents.event import EventType
 from tallystick.documents.values import Document
-from tallystick.sandbox.batches import MAXIMUM_ITEMS, References, item, item_problem, items_answer, page
+from tallystick.sandbox.batches import MAXIMUM_ITEMS, Reference, References, item, item_problem, items_answer, page
 from tallystick.sandbox.faults import Faults
 from tallystick.sandbox.journal import Journal
 from tallystick.sandbox.options import Options
@@ -215,8 +215,8 @@ def _simulation_routes(server: WarehouseServer) -> APIRouter:
         server.change({"record": "simulation", "simulation": simulation.model_dump(mode="json")})
         return simulation
 
-    @router.put("/plans/{key}")
-    async def put_plan(key: str, plan: Plan) -> Plan:
+    @router.put("/plans/{key:path}")
+    async def put_plan(key: Reference, plan: Plan) -> Plan:
         """Plan one order, by its number or any of its references, before its request comes."""
         server.change({"record": "planned", "key": key, "plan": plan.model_dump(mode="json")})
         return plan
