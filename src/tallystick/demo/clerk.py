@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import httpx
 
 from tallystick.demo.hub import Hub
 from tallystick.demo.trade import Sale, Trouble
@@ -25,9 +28,10 @@ class Clerk:
     _tries: dict[str, int] = field(default_factory=dict)
 
     async def work(self) -> None:
-        """Look at the queue again and again, for ever."""
+        """Look at the queue again and again, for ever; while Tallystick does not answer, later."""
         while True:
-            await self.look()
+            with contextlib.suppress(httpx.HTTPError):
+                await self.look()
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
     async def look(self) -> int:
@@ -37,6 +41,14 @@ class Clerk:
             if item["type"] == "order.held" and self._tries.get(item["transaction_id"], 0) < _MOST_TRIES:
                 found += await self._decide(await self.hub.show(f"exceptions/{item['id']}"))
         return found
+
+    async def has_nothing_to_do(self) -> bool:
+        """Whether no order is held that only waits for a system's facts."""
+        async for item in self.hub.every("exceptions", state="open", type="order.held"):
+            reasons = (await self.hub.show(f"exceptions/{item['id']}"))["reasons"]
+            if any(reason["code"].endswith(".facts_unavailable") for reason in reasons):
+                return False
+        return True
 
     async def _decide(self, exception: Mapping[str, Any]) -> bool:
         codes = {reason["code"] for reason in exception["reasons"]}

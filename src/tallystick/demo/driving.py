@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +67,15 @@ async def drive(
     try:
         await _submit_all(hub, trade.sales, submissions, lambda: _advance(standing, submissions, progress))
         injected.add("order sent twice by its channel", submissions.sent_twice)
-        await _until_quiet(hub, surroundings, standing, progress, [working, outage], len(trade.sales))
+
+        async def look() -> bool:
+            for task in (working, outage):
+                if task.done():
+                    task.result()
+            progress(await _standing(hub, standing))
+            return outage.done()
+
+        await until_quiet(hub, surroundings, _QUIET_SECONDS + _QUIET_SECONDS_AN_ORDER * len(trade.sales), look)
     finally:
         working.cancel()
         outage.cancel()
@@ -130,26 +138,20 @@ async def _standing(hub: Hub, standing: Standing) -> Standing:
     return standing
 
 
-async def _until_quiet(
-    hub: Hub,
-    surroundings: Surroundings,
-    standing: Standing,
-    progress: Progress,
-    helping: Sequence[asyncio.Task[None]],
-    orders: int,
+async def until_quiet(
+    hub: Hub, surroundings: Surroundings, seconds: float, look: Callable[[], Awaitable[bool]] | None = None
 ) -> None:
-    """Quiet is: twice in a row nobody around has anything to do and no message is under way in the hub."""
-    deadline = time.monotonic() + _QUIET_SECONDS + _QUIET_SECONDS_AN_ORDER * orders
+    """Wait for quiet: twice in a row nobody around has anything to do and no message is under way in the hub.
+
+    `look` is called at each look and says whether it may be quiet at all. Raises DemoError when it is not quiet in time.
+    """
+    deadline = time.monotonic() + seconds
     quiet = 0
     while quiet < 2:
-        for task in helping:
-            if task.done():
-                task.result()
-        progress(await _standing(hub, standing))
-        idle = helping[-1].done() and await surroundings.idle() and await _hub_idle(hub)
-        quiet = quiet + 1 if idle else 0
+        may_be = await look() if look else True
+        quiet = quiet + 1 if may_be and await surroundings.idle() and await _hub_idle(hub) else 0
         if time.monotonic() > deadline:
-            raise DemoError(f"after {orders} orders the flow did not come to rest in time: {await _depths(hub)}")
+            raise DemoError(f"after {seconds:.0f} s the flow has not come to rest: {await _depths(hub)}")
         await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
 

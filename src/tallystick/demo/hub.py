@@ -112,6 +112,17 @@ class Hub:
                 stderr=log,
             )
 
+    async def kill(self, program: str) -> None:
+        """End `api` or `worker` with -9."""
+        process = self._processes[program]
+        process.kill()
+        await asyncio.to_thread(process.wait)
+
+    async def come_back(self, program: str) -> None:
+        """Start the killed `api` or `worker` again and wait until the installation is ready."""
+        self._spawn(program)
+        await self._until_ready()
+
     async def _until_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and not any(each.poll() is not None for each in self._processes.values()):

@@ -22,7 +22,6 @@ from tallystick.demo.tie_out import tie_out
 from tallystick.demo.trade import make_trade
 from tallystick.demo.wholesale import make_wholesale
 
-
 _TELL_EVERY_SECONDS = 10.0
 
 
