@@ -10,7 +10,15 @@ from decimal import Decimal
 from tests.integration.checks.conftest import Installation, codes
 from tests.integration.checks.memory_systems import line, order
 
-from tallystick.checks.promises import Promise, keep, promise, promise_of, release
+from tallystick.checks.promises import (
+    Promise,
+    keep,
+    promise,
+    promise_of,
+    promise_of_change,
+    promises_of_changes,
+    release,
+)
 from tallystick.documents.decision import Decision
 from tallystick.documents.order import Order
 from tallystick.documents.party import CreditPosition, Customer
@@ -111,6 +119,37 @@ async def test_what_was_promised_is_taken_back_even_if_the_order_has_changed_sin
     smaller = promise_of(order("A", lines=[line("P1", "1")]), "erp", fresh.entity.policy)
     await write(fresh, release, [smaller])
     assert await sums(fresh) == ({}, {})
+
+
+async def changed(installation: Installation, before: Order, after: Order, revision: int = 2) -> None:
+    """Check a change of an order in force and promise it, as the stage does."""
+    [results] = await installation.runner.check(installation.entity, [after], replacing=[before])
+    policy = installation.entity.policy
+    await write(installation, promise, [promise_of_change(before, after, revision, "erp", policy, results)])
+
+
+async def test_a_change_promises_only_what_it_takes_more_beside_the_order_itself(fresh: Installation) -> None:
+    await promised(fresh, eight("A"))
+    await changed(fresh, eight("A"), order("A", lines=[line("P1", "11"), line("P2", "1", number=2)]))
+    assert await sums(fresh) == ({"C1": 12_000}, {("P1", "MAIN"): Decimal(11), ("P2", "MAIN"): Decimal(1)})
+    await write(fresh, release, promises_of_changes(eight("A"), "erp", [2]))
+    assert await sums(fresh) == ({"C1": 8_000}, {("P1", "MAIN"): Decimal(8)})
+
+
+async def test_a_change_that_takes_less_promises_nothing_and_frees_nothing_yet(fresh: Installation) -> None:
+    await promised(fresh, eight("A"))
+    await changed(fresh, eight("A"), order("A", lines=[line("P1", "3")]))
+    assert await sums(fresh) == ({"C1": 8_000}, {("P1", "MAIN"): Decimal(8)})
+
+
+async def test_a_kept_change_moves_into_the_replica(fresh: Installation) -> None:
+    made = await promised(fresh, eight("A"))
+    await write(fresh, keep, made)
+    await changed(fresh, eight("A"), order("A", lines=[line("P1", "10")]))
+    await write(fresh, keep, promises_of_changes(eight("A"), "erp", [2]))
+    assert await sums(fresh) == ({}, {})
+    assert await fresh.pool.fetchval("select available from replica_stock where product_id = 'P1'") == 90
+    assert await fresh.pool.fetchval("select open_orders from replica_credit") == 10_000
 
 
 async def test_an_undone_transaction_promises_nothing(fresh: Installation) -> None:

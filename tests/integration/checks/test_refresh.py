@@ -9,7 +9,7 @@ import pytest
 from tests.integration.checks.conftest import Installation
 from tests.integration.checks.memory_systems import entity, order
 
-from tallystick.checks.refresh import Hold, refresh_replicas
+from tallystick.checks.refresh import Hold, apply_holds, refresh_replicas
 from tallystick.documents.party import CreditPosition
 from tallystick.settings import FactsPolicy
 from tallystick.store.pool import Connection
@@ -118,3 +118,27 @@ async def test_a_live_answer_does_not_swallow_the_news_of_a_hold(fresh: Installa
     await fresh.check(order())
     assert await fresh.pool.fetchval("select on_hold from replica_credit")
     assert (await refresh_replicas(fresh.pool, "erp", fresh.erp))[1] == [("C1", True)]
+
+
+async def say(installation: Installation, *holds: Hold) -> list[Hold]:
+    """The ERP's word on holds, outside of its feed."""
+    async with installation.pool.acquire() as connection, connection.transaction():
+        return await apply_holds(connection, "erp", holds)
+
+
+async def test_a_hold_outside_the_feed_counts_at_once_and_is_told_once(fresh: Installation) -> None:
+    assert await fresh.check(order())  # what is cached of the customer must not outlive the word
+    assert await say(fresh, ("C1", True)) == [("C1", True)]
+    assert await say(fresh, ("C1", True)) == []
+    [results] = await fresh.check(order())
+    assert [reason.code for reason in results["credit"].reasons] == ["credit.on_hold"]
+    fresh.erp.put(credit(on_hold=True))
+    assert (await refresh_replicas(fresh.pool, "erp", fresh.erp))[1] == []
+    assert await say(fresh, ("C1", True), ("C1", False)) == [("C1", False)]
+    [results] = await fresh.check(order())
+    assert results["credit"].reasons == ()
+
+
+async def test_a_hold_of_a_customer_that_the_replica_does_not_know_is_told(fresh: Installation) -> None:
+    assert await say(fresh, ("NEW", True)) == [("NEW", True)]
+    assert await fresh.pool.fetchval("select count(*) from replica_credit where customer_id = 'NEW'") == 0

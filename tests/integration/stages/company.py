@@ -285,7 +285,14 @@ def _settings(sandbox: Sandbox) -> Settings:
                 "backoff_limit_seconds": 0.3,
             },
             "systems": systems,
-            "entities": {"default": {**{name: name for name in SYSTEMS}, "policy": policy}},
+            "entities": {
+                "default": {**{name: name for name in SYSTEMS}, "policy": policy},
+                "agreed": {
+                    "erp": "erp",
+                    "wms": "wms",
+                    "policy": {"disabled_checks": ["price"], "deadline_seconds": 20},
+                },
+            },
         }
     )
 
