@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import OrderedDict
@@ -13,6 +14,8 @@ from tallystick.api.problems import Problem
 
 _BURST_SECONDS = 2.0
 _PRINCIPALS = 10_000
+_LINGER_SECONDS = 5.0
+_LINGER_BYTES = 100_000_000
 BATCH_PATH = "/v1/orders:batch"
 # Twice what the largest order can have. A body of a few MB can else hold millions of wrong values, and telling what is
 # wrong with each takes many seconds.
@@ -47,6 +50,7 @@ class Bounds:
             await bounded.refuse(problem, scope)
         except TimeoutError:
             await bounded.refuse(bounded.late(self._seconds), scope)
+        await bounded.finish()
 
 
 def _check_start(scope: Scope, maximum: int) -> None:
@@ -69,7 +73,9 @@ class _Bounded:
         self._send = send
         self._received = 0
         self._receiving = False
-        self._started = False
+        self._ended = False
+        self._lingers = False
+        self._status: int | None = None
 
     async def receive(self) -> Message:
         self._receiving = True
@@ -82,6 +88,7 @@ class _Bounded:
             except TimeoutError:
                 raise self.late(self.idle_seconds) from None
         self._receiving = False
+        self._ended = not message.get("more_body", False)
         if message["type"] == "http.request":
             self._received += len(message.get("body", b""))
             if self._received > self.maximum:
@@ -89,8 +96,22 @@ class _Bounded:
         return message
 
     async def send(self, message: Message) -> None:
-        self._started = True
-        await self._send(message)
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+        self._lingers = self._status == 413 and not self._ended
+        await self._send({**message, "more_body": True} if self._lingers and "body" in message else message)
+
+    async def finish(self) -> None:
+        """Where a body was found too large, end the answer only when it has run out, for some seconds and megabytes: a connection
+        that is closed on unread bytes is reset, and the client would never read what was wrong."""
+        if not self._lingers:
+            return
+        rest = _LINGER_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while rest > 0 and (received := await self._receive()).get("more_body", False):
+                    rest -= len(received.get("body", b""))
+        await self._send({"type": "http.response.body", "body": b""})
 
     def late(self, seconds: float) -> Problem:
         if self._receiving:
@@ -103,9 +124,9 @@ class _Bounded:
         )
 
     async def refuse(self, problem: Problem, scope: Scope) -> None:
-        if self._started:
+        if self._status is not None:
             raise problem  # too late to say it: the server cuts the connection, so that nobody takes a part for the whole
-        await problem.response(scope["path"])(scope, self._receive, self._send)
+        await problem.response(scope["path"])(scope, self._receive, self.send)
 
 
 def _too_large(maximum: int) -> Problem:

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import orjson
 import pytest
-import uvicorn
 from tests.conftest import MakeDatabase
 from tests.integration.api.installation import Served, held_order, order, serve
+from tests.integration.api.serving import listening
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
-
-
-@asynccontextmanager
-async def listening(installation: Served) -> AsyncIterator[str]:
-    """The installation on a port of its own; yields its URL."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(installation.app, lifespan="off", log_level="warning", access_log=False)
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve([listener]))
-    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event for it
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    await running
 
 
 @pytest.fixture(scope="module")
