@@ -45,6 +45,10 @@ policy.tax.source = "replica"
 """
 
 
+_Address = tuple[int, int]
+"""A server's port and process."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How much is measured."""
@@ -90,13 +94,16 @@ class _Target:
     """A server under load."""
 
     port: int
+    pid: int
     path: str
     orders: Path
     headers: dict[str, str]
 
     async def take(self, number: int, seconds: float) -> Seen:
         """One round of load."""
-        load = Load(self.port, self.path, self.headers, str(self.orders), number * _ROUND, CONNECTIONS, seconds)
+        load = Load(
+            self.port, self.pid, self.path, self.headers, str(self.orders), number * _ROUND, CONNECTIONS, seconds
+        )
         return await send_load(load)
 
 
@@ -118,9 +125,9 @@ async def measure_intake(url: str, folder: Path, sizes: Sizes) -> IntakeRates:
             _other(folder, "bench.null_server") as null,
         ):
             targets = [
-                _Target(ours, "/v1/orders", orders, headers),
-                _Target(bare, bare_app.PATH, orders, headers),
-                _Target(null, "/", orders, headers),
+                _Target(*ours, "/v1/orders", orders, headers),
+                _Target(*bare, bare_app.PATH, orders, headers),
+                _Target(*null, "/", orders, headers),
             ]
             warm = [await each.take(0, sizes.warm_seconds) for each in targets]
             seen = await _rounds(pool, targets[:2], sizes)
@@ -150,21 +157,21 @@ def _prepared(orders: Sequence[Order]) -> bytes:
 
 
 @asynccontextmanager
-async def _tallystick(url: str, folder: Path) -> AsyncIterator[int]:
+async def _tallystick(url: str, folder: Path) -> AsyncIterator[_Address]:
     settings, port = folder / "tallystick.toml", free_port()
     settings.write_text(_SETTINGS)
     program = str(Path(sys.executable).with_name("tallystick"))
     command = [program, "api", "--settings", str(settings), "--port", str(port)]
-    async with serving(command, port, folder / "tallystick.log", {DATABASE_URL: url}):
-        yield port
+    async with serving(command, port, folder / "tallystick.log", {DATABASE_URL: url}) as pid:
+        yield port, pid
 
 
 @asynccontextmanager
-async def _other(folder: Path, module: str, *arguments: str) -> AsyncIterator[int]:
+async def _other(folder: Path, module: str, *arguments: str) -> AsyncIterator[_Address]:
     """A server of this package that takes its port as its last argument."""
     port = free_port()
-    async with serving([sys.executable, "-m", module, *arguments, str(port)], port, folder / f"{module}.log"):
-        yield port
+    async with serving([sys.executable, "-m", module, *arguments, str(port)], port, folder / f"{module}.log") as pid:
+        yield port, pid
 
 
 async def _all_there(pool: Pool, ours: int, bare: int) -> None:

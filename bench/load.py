@@ -7,6 +7,7 @@ saw goes as one JSON object to stdout.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,8 @@ class Load:
     """What to send where. `orders` is a file with a JSON order a line, each with NUMBER as its order number."""
 
     port: int
+    pid: int
+    """The server's process, whose CPU time is read."""
     path: str
     headers: Mapping[str, str]
     orders: str
@@ -46,6 +49,8 @@ class Seen:
     p99_ms: float
     client_cpu: float
     """The share of one core that the client itself used."""
+    server_cpu_ms: float
+    """CPU time of the server's process an order."""
 
     @property
     def rate(self) -> float:
@@ -145,13 +150,19 @@ class _Connection(asyncio.Protocol):
         self._run.close_one()
 
 
+def _cpu_seconds(pid: int) -> float:
+    """CPU time that a process has used until now, its own and the kernel's for it."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def _main(load: Load) -> Seen:
     run = _Run(load)
     loop = asyncio.get_running_loop()
     made = [
         await loop.create_connection(lambda: _Connection(run), "127.0.0.1", load.port) for _ in range(load.connections)
     ]
-    started, cpu = time.perf_counter(), time.process_time()
+    started, cpu, server_cpu = time.perf_counter(), time.process_time(), _cpu_seconds(load.pid)
     run.deadline = started + load.seconds
     for _, connection in made:
         connection.send()
@@ -161,7 +172,8 @@ async def _main(load: Load) -> Seen:
         sys.exit(f"not every order was taken: {run.failure}")
     ordered = sorted(run.latencies)
     p50, p99 = (round(ordered[int(len(ordered) * part)] * 1000, 2) for part in (0.50, 0.99))
-    return Seen(len(ordered), seconds, p50, p99, round(used / seconds, 3))
+    server_cpu_ms = (_cpu_seconds(load.pid) - server_cpu) / len(ordered) * 1000
+    return Seen(len(ordered), seconds, p50, p99, round(used / seconds, 3), round(server_cpu_ms, 3))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ async def _intake(server: str, folder: Path, smoke: bool) -> Row:
     ours, bare = rates.tallystick, rates.bare
     busy = max(each.median(lambda seen: seen.client_cpu) for each in (ours, bare))
     latencies = [
-        f"{name}: p50 {each.median(lambda seen: seen.p50_ms):.1f} ms, p99 {each.median(lambda seen: seen.p99_ms):.1f} ms"
+        f"{name}: p50 {each.median(lambda seen: seen.p50_ms):.1f} ms, p99 {each.median(lambda seen: seen.p99_ms):.1f} ms, "
+        f"CPU of the server's process {each.median(lambda seen: seen.server_cpu_ms):.2f} ms an order"
         for name, each in (("tallystick", ours), ("bare", bare))
     ]
     return Row(

@@ -65,9 +65,9 @@ def free_port() -> int:
 @asynccontextmanager
 async def serving(
     command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
-) -> AsyncIterator[None]:
-    """A server process that writes to `log`, once it listens on `port`; it is stopped when left. Raises RuntimeError with the end
-    of the log when it does not come up."""
+) -> AsyncIterator[int]:
+    """The id of a server process that writes to `log`, once it listens on `port`; it is stopped when left. Raises RuntimeError
+    with the end of the log when it does not come up."""
     with log.open("wb") as written:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -82,7 +82,7 @@ async def serving(
             if process.returncode is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{' '.join(command)} did not listen: {_end_of(log)}")
             await asyncio.sleep(0.05)
-        yield
+        yield process.pid
     finally:
         await _stop(process)
 
