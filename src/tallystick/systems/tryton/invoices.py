@@ -14,6 +14,7 @@ from tallystick.systems.failure import Failure, Rejected, Transient
 from tallystick.systems.ports import InvoiceCommand
 from tallystick.systems.tryton.buttons import press
 from tallystick.systems.tryton.invoice_taxes import taxes_of
+from tallystick.systems.tryton.processing import process_again
 from tallystick.systems.tryton.rpc import TrytonRpc, Warned
 
 _UNPOSTED = ("draft", "validated")
@@ -30,6 +31,9 @@ class TrytonInvoices:
     async def post(self, commands: Sequence[InvoiceCommand]) -> list[Invoice | Failure]:
         """Post the invoice of each command's shipment; one posted already is read back as it is."""
         drafts = await self._invoices_of([command.shipment_reference for command in commands])
+        missing = [each for each in commands if each.shipment_reference not in drafts]
+        if missing:
+            drafts |= await self._invoices_made_late(missing)
         failures = await self._not_made([each for each in commands if each.shipment_reference not in drafts])
         if await self._gather_charges([each for each in commands if each.shipment_reference in drafts], drafts):
             drafts = await self._invoices_of([command.shipment_reference for command in commands])
@@ -60,6 +64,14 @@ class TrytonInvoices:
                 if move in by_move and line["invoice."]["state"] != "cancelled":
                     found[by_move[move]] = {**line["invoice."], "id": line["invoice"]}
         return found
+
+    async def _invoices_made_late(self, commands: Sequence[InvoiceCommand]) -> dict[str, dict[str, Any]]:
+        """Invoices that Tryton had put off making when it was killed."""
+        sales = await self._rpc.search(
+            "sale.sale", [("reference", "in", [each.order_reference for each in commands])], []
+        )
+        await process_again(self._rpc, [int(sale["id"]) for sale in sales])
+        return await self._invoices_of([each.shipment_reference for each in commands])
 
     async def _gather_charges(self, commands: Sequence[InvoiceCommand], drafts: Mapping[str, dict[str, Any]]) -> bool:
         """Freight and allowances stand in a draft of their own from the start: they go onto the first shipment's invoice."""

@@ -14,6 +14,7 @@ from tallystick.documents.shipment import Shipment
 from tallystick.systems.failure import Failure, Rejected, Transient
 from tallystick.systems.ports import ShipmentCommand, ShipmentRecorded
 from tallystick.systems.tryton.buttons import press
+from tallystick.systems.tryton.processing import process_again
 from tallystick.systems.tryton.references import References
 from tallystick.systems.tryton.rpc import TrytonRpc
 
@@ -54,7 +55,12 @@ class TrytonShipments:
         references = [command.reference for command in commands]
         open_shipments = await self._open_shipments([command.order_reference for command in commands])
         known = await self.find(references)
-        failures = await self._cut([each for each in commands if each.reference not in known], open_shipments)
+        new = [each for each in commands if each.reference not in known]
+        missing = [each.order_reference for each in new if each.order_reference not in open_shipments]
+        if missing:
+            await process_again(self._rpc, [int(sale["id"]) for sale in (await self._sales.find(missing)).values()])
+            open_shipments |= await self._open_shipments(missing)
+        failures = await self._cut(new, open_shipments)
         failures.update(await self._advance([each for each in references if each not in failures]))
         found = await self.find(references)
         done = [each for each in commands if each.reference not in failures and _done(found.get(each.reference))]
