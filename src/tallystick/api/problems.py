@@ -130,13 +130,16 @@ def _invalid_request(error: RequestValidationError) -> Problem:
     return Problem(422, "request.invalid", f"{where}: {first['message']}", errors=errors)
 
 
-# What asyncpg and the network raise while the database is away, restarting, full, or undoing one of two that collided.
+# What asyncpg and the network raise while the database is away, restarting, closed, full, or undoing one of two that collided.
 DATABASE_AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
 )

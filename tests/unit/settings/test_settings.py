@@ -197,6 +197,23 @@ def test_settings_do_not_change() -> None:
         Settings().server.port = 1  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_logged_exception_shows_its_line_and_never_its_variables(
+    as_json: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    configure_logs(json=as_json)
+    password = "pa55" + "word"
+    try:
+        raise ConnectionError(f"no connection with a password of {len(password)} characters")
+    except ConnectionError as error:
+        structlog.get_logger("test").error("failed", exc_info=error)
+    structlog.reset_defaults()
+    assert "no connection with a password of 8 characters" in stream.getvalue()
+    assert password not in stream.getvalue()
+
+
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
 def test_logs_are_kept_from_their_level_on(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
