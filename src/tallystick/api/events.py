@@ -1,7 +1,8 @@
-"""Events from connected systems: CloudEvents 1.0 over HTTP, each signed by its source as Standard Webhooks asks."""
+"""Events from connected systems: CloudEvents 1.0 over HTTP, signed as Standard Webhooks asks; believed before they are read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -59,26 +60,42 @@ def _read_events(media_type: str, body: bytes) -> list[Event]:
     raise Problem(415, "body.media_type", detail, headers={"Accept": f"{STRUCTURED}, {BATCH}"})
 
 
-def verify_sender(settings: Settings, events: list[Event], headers: Any, body: bytes) -> str:
-    """The system that sent the events, by their source and its signature over the body.
+def verified_sources(settings: Settings, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+    """The systems with whose secret the body is signed, by the source of their events; before the body is understood.
 
-    Raises 401 when the signature is missing, wrong or older than five minutes, or no system has that source; 403 when a
-    request mixes sources.
+    Raises a 401 problem when there is none: the signature is missing, wrong or more than five minutes off.
+    """
+    verified: dict[str, str] = {}
+    said = "no connected system signs events"
+    for name, system in settings.systems.items():
+        if system.event_source is None or system.event_secret is None:
+            continue
+        try:
+            Webhook(system.event_secret.get_secret_value()).verify(body, dict(headers), json_parse=False)
+            verified[system.event_source] = name
+        except (WebhookVerificationError, ValueError) as error:
+            said = str(error)
+    if not verified:
+        detail = f"the signature is that of no connected system: {said}; sign the body as Standard Webhooks says"
+        raise Problem(401, "event.signature", detail, headers=_CHALLENGE)
+    return verified
+
+
+def sender_of(events: Sequence[Event], verified: Mapping[str, str]) -> str:
+    """The system that sent the events: the one with their source, whose signature they came with.
+
+    Raises 403 when a request mixes sources, 401 when the source is not the signer's.
     """
     sources = {event.source for event in events}
     if len(sources) != 1:
         raise Problem(403, "event.mixed_sources", "a request carries events of one source, signed by it")
     source = sources.pop()
-    for name, system in settings.systems.items():
-        if system.event_source == source and system.event_secret is not None:
-            try:
-                Webhook(system.event_secret.get_secret_value()).verify(body, dict(headers), json_parse=False)
-            except (WebhookVerificationError, ValueError) as error:
-                detail = f"the signature of source {source!r} does not verify: {error}; sign the body as Standard Webhooks says"
-                raise Problem(401, "event.signature", detail, headers=_CHALLENGE) from None
-            return name
-    detail = f"source {source!r} is not one of the connected systems' that sign their events; see event_source in the settings"
-    raise Problem(401, "event.unknown_source", detail, headers=_CHALLENGE)
+    if source not in verified:
+        detail = (
+            f"source {source!r} is not that of the system whose signature this is; see event_source in the settings"
+        )
+        raise Problem(401, "event.unknown_source", detail, headers=_CHALLENGE)
+    return verified[source]
 
 
 @router.post("/events", summary="Take events from a connected system", openapi_extra={
@@ -91,10 +108,11 @@ async def take_events(context: InContext, request: Request) -> Response:
     """202 once the events are kept; a repetition is answered 200 and changes nothing. A batch is answered item by item."""
     check_parameters(request, ())
     body = await request.body()
+    verified = verified_sources(context.flow.settings, request.headers, body)
     events = parse_events(request.headers.get("content-type", ""), body)
     if not events:
         return json_response({"results": []}, 202)
-    system = verify_sender(context.flow.settings, events, request.headers, body)
+    system = sender_of(events, verified)
     context.limiter.check(f"events of {system}")
     answers = await receive_events(context.flow, system, events)
     for answer in answers:

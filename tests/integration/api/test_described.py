@@ -118,7 +118,7 @@ def _as_described(name: str, answer: httpx.Response) -> None:
         ("exceptions_show", "GET", "/v1/exceptions/1", {}, 422),
         ("keys_list_all", "GET", "/v1/keys", {"Authorization": "Bearer tsk_a_b"}, 401),
         ("messages_discard", "POST", f"/v1/messages/{uuid4()}:discard", {}, 422),
-        ("events_take_events", "POST", "/v1/events", {"Content-Type": "text/plain"}, 415),
+        ("events_take_events", "POST", "/v1/events", {"Content-Type": "text/plain"}, 401),
     ],
 )
 async def test_problem_is_as_described(

@@ -99,9 +99,43 @@ async def test_signature_of_another_body_does_not_fit(served: Served) -> None:
     assert answer.status_code == 401
 
 
-async def test_unknown_source_is_refused(served: Served) -> None:
+async def test_source_must_be_the_signers_own(served: Served) -> None:
     answer = await send(served, shipped(await committed(served), source="/systems/nobody"))
     assert (answer.status_code, answer.json()["code"]) == (401, "event.unknown_source")
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"x" * 100_000])
+async def test_unsigned_body_is_not_even_read(served: Served, body: bytes) -> None:
+    async with served.acting_as() as system:
+        answer = await system.post("/v1/events", content=body, headers={"Content-Type": BATCH})
+    assert (answer.status_code, answer.json()["code"]) == (401, "event.signature")
+
+
+async def test_empty_and_overfull_batches_are_answered_as_such(served: Served) -> None:
+    empty = await send(served, [], BATCH)
+    overfull = await send(served, [shipped("x")] * 1_001, BATCH)
+    assert (empty.status_code, empty.json()) == (202, {"results": []})
+    assert (overfull.status_code, overfull.json()["code"]) == (413, "events.too_many")
+
+
+async def test_event_repeated_inside_one_batch_is_taken_once(served: Served) -> None:
+    event = shipped(await committed(served))
+    answer = await send(served, [event, event, event | {"data": event["data"] | {"warehouse": "NORTH"}}], BATCH)
+    assert [each["status"] for each in answer.json()["results"]] == [202, 200, 409]
+    assert await _messages(served, event["subject"]) == 1
+
+
+async def test_kept_signature_is_worth_nothing_a_second_time(served: Served) -> None:
+    event = shipped(await committed(served))
+    body = orjson.dumps(event)
+    headers = {"Content-Type": STRUCTURED} | signature(body)
+    async with served.acting_as() as system:
+        first, replayed = [await system.post("/v1/events", content=body, headers=headers) for _ in range(2)]
+        altered = await system.post("/v1/events", content=body.replace(b'"2"', b'"1"'), headers=headers)
+        renamed = await system.post("/v1/events", content=body, headers=headers | {"webhook-id": "msg_2"})
+    assert (first.status_code, replayed.status_code, replayed.json()["code"]) == (202, 200, "event.repeated")
+    assert (altered.status_code, renamed.status_code) == (401, 401)
+    assert await _messages(served, event["subject"]) == 1
 
 
 async def test_event_for_an_unknown_transaction_is_a_problem_and_counted(served: Served) -> None:
