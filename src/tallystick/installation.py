@@ -13,7 +13,7 @@ from tallystick.stages.flow import Flow
 from tallystick.store.embedded import database_url
 from tallystick.store.migrate import schema_status, upgrade_schema
 from tallystick.store.pool import Pool, open_pool
-from tallystick.systems.ports import Operation, Role, System
+from tallystick.systems.ports import Operation, System
 from tallystick.systems.registry import connect, require
 
 _ERP_NEEDS = (
@@ -33,20 +33,18 @@ _NO_DATABASE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Argument
 def connect_systems(settings: Settings) -> dict[str, System]:
     """All configured systems; none is called yet. Raises SettingsError in one line."""
     systems = {name: connect(name, each.kind, each.options) for name, each in settings.systems.items()}
-    for name, entity in settings.entities.items():
+    for entity in settings.entities.values():
         needs = (
-            (entity.erp, _ERP_NEEDS, Role.ERP),
-            (entity.tax, (Operation.CALCULATE_TAX,), Role.TAX),
-            (entity.wms, (Operation.REQUEST_SHIPMENT,), Role.WMS),
-            (entity.payments, (Operation.REQUEST_PAYMENT,), Role.PAYMENTS),
-            (entity.crm, (Operation.PUBLISH_STATUS,), Role.CRM),
+            (entity.erp, _ERP_NEEDS),
+            (entity.tax, (Operation.CALCULATE_TAX,)),
+            (entity.wms, (Operation.REQUEST_SHIPMENT,)),
+            (entity.payments, (Operation.REQUEST_PAYMENT,)),
+            (entity.crm, (Operation.PUBLISH_STATUS,)),
+            *((listener, (Operation.PUBLISH_STATUS,)) for listener in entity.channels.values()),
         )
-        for system, operations, role in needs:
-            if system is None:
-                continue
-            if system not in systems:
-                raise SettingsError(f"entities.{name}.{role}: there is no [systems.{system}]")
-            require(systems[system], operations)
+        for system, operations in needs:
+            if system is not None:
+                require(systems[system], operations)
     return systems
 
 

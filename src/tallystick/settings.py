@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -46,6 +47,21 @@ class Database(_Section):
     url: SecretStr | None = None
     data_folder: Path = Path("tallystick-data")
     pool_size: int = Field(default=8, ge=2, le=200)
+
+    @model_validator(mode="after")
+    def _is_postgresql(self) -> Self:
+        # Told without the address, which may hold a password.
+        if self.url is not None and not _names_postgresql(self.url.get_secret_value()):
+            raise ValueError(f"url (or {DATABASE_URL}) names no PostgreSQL; write postgresql://user@host:5432/name")
+        return self
+
+
+def _names_postgresql(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        return parts.scheme in ("postgresql", "postgres") and parts.port != 0
+    except ValueError:  # its port is no number
+        return False
 
 
 class Server(_Section):

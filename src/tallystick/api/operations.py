@@ -1,4 +1,4 @@
-"""For machines that watch us: liveness, readiness, metrics. They need no key and tell nothing of the business's content."""
+"""For machines that watch us: liveness, readiness, metrics. They need no key; metrics tell sums, so a proxy keeps them inside."""
 
 from __future__ import annotations
 
