@@ -189,7 +189,8 @@ def _print_tally(tally: Tally, seconds: float) -> None:
     if tally.replayed:
         rows.append(("of these told before", tally.replayed))
     print_rows(("orders", "count"), rows)
-    tell(f"{tally.orders / max(seconds, 0.001):,.0f} orders a second")
+    if seconds > 1:
+        tell(f"{tally.orders / seconds:,.0f} orders a second")
 
 
 @contextmanager
@@ -220,7 +221,7 @@ class _Refusals:
     def tell_rest(self) -> None:
         """Say how many were not shown."""
         if self._file and self._count:
-            tell(f"{self._count} orders were not taken; {self._file.name} says why")
+            tell(f"not taken: {self._count}; {self._file.name} says why")
         elif self._count > _SHOWN:
             tell(f"… and {self._count - _SHOWN} more; name a file with --errors to have all of them")
 

@@ -19,6 +19,7 @@ import typer
 
 from tallystick.cli.application import START, app
 from tallystick.cli.failure import CommandFailed, WrongUse
+from tallystick.cli.hub import DEFAULT_URL, KEY_VARIABLE, URL_VARIABLE
 from tallystick.cli.sandbox_goods import ORDERS, stock_shelves
 from tallystick.cli.terminal import AsJson, print_heading, print_json, print_rows, tell
 from tallystick.sandbox.launch import LaunchError, RunningServer, Sandbox, ServerPlan, new_secret, new_token
@@ -50,9 +51,7 @@ def sandbox(
     first_port: Annotated[
         int, typer.Option(min=0, max=65_000, help="Five ports from here on; 0 takes any free ones.")
     ] = 9101,
-    hub_url: Annotated[
-        str, typer.Option(help="Where Tallystick will be; their events go there.")
-    ] = "http://127.0.0.1:8080",
+    hub_url: Annotated[str, typer.Option(help="Where Tallystick will be; their events go there.")] = DEFAULT_URL,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same choices for the same orders.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -120,6 +119,7 @@ class _Playground:
         """The environment for its owner's eyes only, the settings that name it, and orders to try."""
         lines = [f"export {name}={secret}" for name, secret in secrets.items()]
         lines.append(f"export TALLYSTICK_SETTINGS={shlex.quote(str(self.settings))}")
+        lines.append(f"export {URL_VARIABLE}={shlex.quote(self.hub_url)}")
         with open(os.open(self.environment, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write("\n".join(lines) + "\n")
         self.settings.write_text(_settings_text(self.hub_url, servers), encoding="utf-8")
@@ -171,11 +171,13 @@ def _announce(playground: _Playground, servers: Mapping[str, RunningServer], as_
     )
     print_heading(f"What connects Tallystick to them ({playground.settings})")
     typer.echo(playground.settings.read_text(encoding="utf-8"))
-    tell("In another terminal, in this folder:")
-    tell(f"  . {shlex.quote(str(playground.environment))}")
-    tell("  export TALLYSTICK_KEY=$(tallystick keys create me --role admin)")
+    environment = f"  . {shlex.quote(str(playground.environment))}"
+    tell("In a second terminal, in this folder:")
+    tell(environment)
     tell("  tallystick run")
-    tell("And in a third, after the first two lines:")
+    tell("In a third:")
+    tell(environment)
+    tell(f"  export {KEY_VARIABLE}=$(tallystick keys create me --role admin)")
     tell(f"  tallystick orders submit {shlex.quote(str(playground.orders))}")
     tell("Ctrl-C stops the sandbox.")
 

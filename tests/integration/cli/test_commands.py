@@ -104,7 +104,7 @@ def test_ndjson_from_stdin_tells_each_line_what_became_of_it(installation: Insta
     assert done.code == 1
     counts = dict(line.rsplit(maxsplit=1) for line in done.out.splitlines()[1:])
     assert counts == {"accepted": "2", "invalid": "2", "in all": "4", "of these told before": "1"}
-    assert "2 orders were not taken" in done.err
+    assert "not taken: 2" in done.err
     told = [json.loads(line) for line in refused.read_text().splitlines()]
     assert [(each["file"], each["line"], each["code"]) for each in told] == [
         ("stdin", 2, "body.malformed_json"),
