@@ -24,6 +24,7 @@ from tallystick.store.embedded import start_embedded
 _START_SECONDS = 60.0
 _STOP_SECONDS = 25.0
 _PAGE = 200
+_READS = 5
 _ROLES = {"channels": "system", "clerk": "operator"}
 _POLICY = """
 [entities.default]
@@ -153,10 +154,21 @@ class Hub:
         return await self._clients["channels"].post("/v1/orders", content=order.model_dump_json(), headers=headers)
 
     async def show(self, path: str, **parameters: Any) -> Any:
-        """What the API shows under a path. Raises httpx.HTTPError."""
-        response = await self._clients["clerk"].get(f"/v1/{path}", params=parameters)
-        response.raise_for_status()
-        return response.json()
+        """What the API shows under a path, asked again where a connection was closed under the question.
+
+        Raises httpx.HTTPError.
+        """
+        tries = 1
+        while True:
+            try:
+                response = await self._clients["clerk"].get(f"/v1/{path}", params=parameters)
+                response.raise_for_status()
+                return response.json()
+            except httpx.TransportError:
+                if tries == _READS:
+                    raise
+                tries += 1
+                await asyncio.sleep(0.2)
 
     async def every(self, path: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
         """All items of a list, page by page."""
