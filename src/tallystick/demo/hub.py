@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from tallystick.store.embedded import start_embedded
 _START_SECONDS = 60.0
 _STOP_SECONDS = 25.0
 _PAGE = 200
-_READS = 5
+_TRIES = 5
 _ROLES = {"channels": "system", "clerk": "operator"}
 _POLICY = """
 [entities.default]
@@ -151,24 +151,14 @@ class Hub:
     async def submit(self, order: Order) -> httpx.Response:
         """Submit one order as its channel does, under its number as the key."""
         headers = {"idempotency-key": order.order_number, "content-type": "application/json"}
-        return await self._clients["channels"].post("/v1/orders", content=order.model_dump_json(), headers=headers)
+        content = order.model_dump_json()
+        return await _ask(lambda: self._clients["channels"].post("/v1/orders", content=content, headers=headers))
 
     async def show(self, path: str, **parameters: Any) -> Any:
-        """What the API shows under a path, asked again where a connection was closed under the question.
-
-        Raises httpx.HTTPError.
-        """
-        tries = 1
-        while True:
-            try:
-                response = await self._clients["clerk"].get(f"/v1/{path}", params=parameters)
-                response.raise_for_status()
-                return response.json()
-            except httpx.TransportError:
-                if tries == _READS:
-                    raise
-                tries += 1
-                await asyncio.sleep(0.2)
+        """What the API shows under a path. Raises httpx.HTTPError."""
+        response = await _ask(lambda: self._clients["clerk"].get(f"/v1/{path}", params=parameters))
+        response.raise_for_status()
+        return response.json()
 
     async def every(self, path: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
         """All items of a list, page by page."""
@@ -190,6 +180,16 @@ class Hub:
             headers={"if-match": f'"{exception["version"]}"'},
         )
         return response.is_success
+
+
+async def _ask(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """Ask something that may be asked twice, again where a connection was closed under the question."""
+    for _ in range(_TRIES - 1):
+        try:
+            return await call()
+        except httpx.TransportError:
+            await asyncio.sleep(0.2)
+    return await call()
 
 
 def free_port() -> int:
