@@ -161,8 +161,9 @@ def test_database_that_does_not_answer_is_one_line(command: tuple[str, ...], sta
     assert "hush" not in done.err
 
 
-def test_database_address_that_is_none_is_one_line(start: Start) -> None:
-    refused(start("", TALLYSTICK_DATABASE_URL="nonsense"), "TALLYSTICK_DATABASE_URL or database.url")
+@pytest.mark.parametrize("url", ["nonsense", "mysql://here/books", "postgresql:nonsense", "postgresql://host:none/books"])
+def test_database_address_that_is_none_is_one_line(url: str, start: Start) -> None:
+    refused(start("", TALLYSTICK_DATABASE_URL=url), "TALLYSTICK_DATABASE_URL")
 
 
 def test_database_that_is_not_there_is_one_line(start: Start, database: str) -> None:
