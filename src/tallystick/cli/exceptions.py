@@ -177,10 +177,7 @@ def amend(
     as_json: AsJson = False,
 ) -> None:
     """Correct it and try again; what was there before stays readable. Exit 1 when the order is held again."""
-    try:
-        document = orjson.loads(file.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise WrongUse(f"{file}: not valid JSON: {error}") from None
+    document = read_document(file)
     with open_hub(url) as hub:
         held = hub.get(f"/exceptions/{exception}")["message_id"] is None
     body = {"order" if held else "payload": document, "reason": reason}
@@ -223,6 +220,14 @@ def resolve(
     """Close it: what was to be done was done elsewhere. A dead letter stays, for replay or discard."""
     body = {"reason": reason, "root_cause": root_cause.value}
     _act(url, exception, "resolve", body, version, as_json)
+
+
+def read_document(file: Path) -> Any:
+    """The JSON document in a file. Raises WrongUse."""
+    try:
+        return orjson.loads(file.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise WrongUse(f"{file}: not valid JSON: {error}") from None
 
 
 def print_attempts(attempts: list[dict[str, Any]]) -> None:

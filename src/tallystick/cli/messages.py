@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
 import typer
 
 from tallystick.cli.application import OPERATE, app
-from tallystick.cli.exceptions import print_attempts
+from tallystick.cli.exceptions import print_attempts, read_document
 from tallystick.cli.failure import WrongUse
 from tallystick.cli.hub import DEFAULT_URL, Hub, Limit, Url, open_hub
 from tallystick.cli.terminal import AsJson, instant, print_heading, print_items, print_json, print_record
@@ -132,7 +131,9 @@ def replay(
                 raise WrongUse(
                     "--dry-run goes with a filter; look at one message with: tallystick messages show MESSAGE"
                 )
-            answer = hub.post(f"/messages/{message}:replay", {"payload": _json_file(payload), "reason": reason})
+            answer = hub.post(
+                f"/messages/{message}:replay", {"payload": payload and read_document(payload), "reason": reason}
+            )
         elif payload or reason:
             raise WrongUse("--payload and --reason go with one MESSAGE")
         else:
@@ -191,15 +192,6 @@ def _check_target(message: UUID | None, wanted: dict[str, str], every: bool) -> 
 def _dead(hub: Hub, wanted: dict[str, str]) -> list[str]:
     items, _ = hub.every("/messages", _MOST, state="dead", **wanted)
     return [each["id"] for each in items]
-
-
-def _json_file(path: Path | None) -> Any:
-    if path is None:
-        return None
-    try:
-        return orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise WrongUse(f"{path}: not valid JSON: {error}") from None
 
 
 def _show(answer: dict[str, Any], as_json: bool) -> None:

@@ -161,7 +161,9 @@ def test_database_that_does_not_answer_is_one_line(command: tuple[str, ...], sta
     assert "hush" not in done.err
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://here/books", "postgresql:nonsense", "postgresql://host:none/books"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://here/books", "postgresql:nonsense", "postgresql://host:none/books"]
+)
 def test_database_address_that_is_none_is_one_line(url: str, start: Start) -> None:
     refused(start("", TALLYSTICK_DATABASE_URL=url), "TALLYSTICK_DATABASE_URL")
 
