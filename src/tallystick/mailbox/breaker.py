@@ -85,6 +85,12 @@ class Breakers:
         """Whether the system counts as up; a breaker that is not closed lets one message through to find out."""
         return self._gate(system).breaker == "closed"
 
+    def is_unlimited(self, system: str) -> bool:
+        """Whether any number of messages may go to the system now, without asking anybody."""
+        gate = self._gate(system)
+        clean = gate.breaker == "closed" and not gate.failures and gate.wait_seconds(time.monotonic()) == 0.0
+        return clean and self._rate(system) is None
+
     async def admit(self, system: str, limit: int) -> int:
         """How many messages may go to the system now: none, one as the probe of an open breaker, or up to `limit`.
 

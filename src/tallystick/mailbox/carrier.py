@@ -53,7 +53,8 @@ class Carrier(Protocol):
     ) -> list[Delivery]:
         """Take up to `limit` messages that head their lanes, hidden from others until the lease ends.
 
-        Call outside any transaction: a claim holds once it is committed, and only then may the outside be written to.
+        A claim holds once it is committed, and only then may the outside be written to. Inside a transaction it may fail
+        for another worker's claim; roll back and call again.
         """
         ...
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -17,11 +18,11 @@ from tallystick.mailbox.breaker import Breakers
 from tallystick.mailbox.carrier import Carrier, Route
 from tallystick.mailbox.handler import Handler
 from tallystick.mailbox.messages import Delivery
-from tallystick.mailbox.settlement import Settlement
+from tallystick.mailbox.settlement import Settled, Settlement
 from tallystick.mailbox.waking import Waking
 from tallystick.settings import SystemSettings, Worker
 from tallystick.store.outage import is_passing
-from tallystick.store.pool import Pool
+from tallystick.store.pool import Connection, Pool
 from tallystick.systems.failure import Failure
 
 _log = structlog.get_logger("tallystick.mailbox")
@@ -83,8 +84,9 @@ class Dispatcher:
         while not self._stopping.is_set():
             await self._waking.wait(route)
             try:
-                while not self._stopping.is_set() and await self._work_once(route):
-                    pass
+                deliveries = await self._claim(route)
+                while deliveries:
+                    deliveries = await self._work(route, deliveries)
             except Exception as error:
                 if is_passing(error):
                     _log.warning("database_trouble", route=str(route), error=str(error) or type(error).__name__)
@@ -94,11 +96,8 @@ class Dispatcher:
                     _log.exception("route_failed", route=str(route))
                     self._waking.wake_later(route, self._settings.backoff_seconds)
 
-    async def _work_once(self, route: Route) -> bool:
-        """Claim and settle one batch; whether it is worth trying again at once."""
-        deliveries = await self._claim(route)
-        if not deliveries:
-            return False
+    async def _work(self, route: Route, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Handle and settle one batch; returns the next."""
         async with self._held(deliveries):
             started = time.perf_counter()
             try:
@@ -109,34 +108,37 @@ class Dispatcher:
                 _log.warning("database_trouble", route=str(route), error=str(error) or type(error).__name__)
                 await self._give_back(deliveries)
                 self._waking.wake_later(route, _PAUSE_SECONDS)
-                return False
-            duration_ms = (time.perf_counter() - started) * 1000
-            delays = await self._settle(route, deliveries, answers, duration_ms)
-        for delay in delays:
-            self._waking.wake_later(route, delay)
+                return []
+            settled = await self._settle(route, deliveries, answers, (time.perf_counter() - started) * 1000)
+        for seconds in settled.due_in:
+            self._waking.wake_later(route, seconds)
         failures = [each for each in answers if isinstance(each, Failure)]
         await self._breakers.report(route.system, failures, len(answers) - len(failures))
-        return True
+        return await self._claim(route) if settled.following is None else settled.following
 
     async def _claim(self, route: Route) -> list[Delivery]:
-        """As many messages as the system may be sent now, durably claimed."""
+        """As many messages as the system may be sent now, durably claimed; none once this worker is to stop."""
+        if self._stopping.is_set():
+            return []
         wait = self._breakers.wait_seconds(route.system)
+        limit = 0
         if wait == 0.0:
             if not self._breakers.is_closed(route.system) and not await self._waking.is_due(route):
                 return []  # a probe with nothing to send would keep the other routes from probing
             limit = await self._breakers.admit(route.system, self._routes[route])
             wait = self._breakers.wait_seconds(route.system)
-        else:
-            limit = 0
         if not limit:
             if wait is not None:
                 self._waking.wake_later(route, max(wait, 0.05))
             return []
         async with self._pool.acquire() as connection:
-            deliveries = await self._carrier.claim(connection, route, limit=limit, worker=self.name, lease=self._lease)
+            deliveries = await self._claim_on(connection, route, limit)
         if len(deliveries) < limit:
             await self._breakers.return_unused(route.system, limit, len(deliveries))
         return deliveries
+
+    async def _claim_on(self, connection: Connection, route: Route, limit: int) -> list[Delivery]:
+        return await self._carrier.claim(connection, route, limit=limit, worker=self.name, lease=self._lease)
 
     @asynccontextmanager
     async def _held(self, deliveries: Sequence[Delivery]) -> AsyncIterator[None]:
@@ -158,16 +160,21 @@ class Dispatcher:
 
     async def _settle(
         self, route: Route, deliveries: Sequence[Delivery], answers: Sequence[Answer], duration_ms: float
-    ) -> set[float]:
+    ) -> Settled:
         """Settle, and when the database is away meanwhile, again: what was done outside is not to be done a second time.
 
         After a lease's time it is left to the lease: then another worker looks up what was done.
         """
         answered = list(zip(deliveries, answers, strict=True))
+        claim_next = None
+        if not self._stopping.is_set() and self._breakers.is_unlimited(route.system):
+            claim_next = partial(self._claim_on, route=route, limit=self._routes[route])
         give_up_at = time.monotonic() + self._settings.lease_seconds
         while True:
             try:
-                return await self._settlement.settle(self._handlers[route.stage], route, answered, duration_ms)
+                return await self._settlement.settle(
+                    self._handlers[route.stage], route, answered, duration_ms, claim_next
+                )
             except Exception as error:
                 if not is_passing(error) or time.monotonic() > give_up_at:
                     raise

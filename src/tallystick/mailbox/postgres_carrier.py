@@ -72,7 +72,7 @@ class PostgresCarrier:
                 rows = await connection.fetch(_CLAIM, route.stage, route.system, limit, lease, worker)
                 break
             except asyncpg.UniqueViolationError:
-                if not looks_left:
+                if connection.is_in_transaction() or not looks_left:
                     raise
         return sorted((Delivery(*row) for row in rows), key=lambda each: each.position)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -17,8 +18,19 @@ from tallystick.store.pool import Connection, Pool
 from tallystick.systems.failure import Failure
 
 Answered = Sequence[tuple[Delivery, Answer]]
+ClaimNext = Callable[[Connection], Awaitable[list[Delivery]]]
 
 _log = structlog.get_logger("tallystick.mailbox")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is to be done after a batch was settled."""
+
+    due_in: frozenset[float] = frozenset()
+    """Seconds, in tenths, after which messages that were given back are due."""
+    following: list[Delivery] | None = None
+    """The next batch where it was claimed with the settlement; None: it was not asked for, or not given."""
 
 
 class Settlement:
@@ -30,27 +42,34 @@ class Settlement:
         self._settings = settings
         self._worker = worker
 
-    async def settle(self, handler: Handler, route: Route, answered: Answered, duration_ms: float) -> set[float]:
-        """Write the batch's outcomes; returns after how many seconds messages given back are due, in tenths.
+    async def settle(
+        self,
+        handler: Handler,
+        route: Route,
+        answered: Answered,
+        duration_ms: float,
+        claim_next: ClaimNext | None = None,
+    ) -> Settled:
+        """Write the batch's outcomes, and claim the next batch in the same transaction, which saves a commit.
 
-        One transaction for the batch; if an outcome can't be written, one for each message, so that only that one fails.
+        If an outcome can't be written, each message gets a transaction of its own, so that only that one fails.
         Raises only what is the database's trouble; calling again is then safe, for what was settled is fenced.
         """
         try:
-            return await self._write(handler, route, answered, duration_ms)
+            return await self._write(handler, route, answered, duration_ms, claim_next=claim_next)
         except Exception as error:
             if is_passing(error):
                 raise
+            if claim_next:  # it may have been the claim
+                return await self.settle(handler, route, answered, duration_ms)
             if len(answered) == 1:
                 return await self._fail(handler, route, answered[0], duration_ms, error)
-        delays: set[float] = set()
-        for each in answered:
-            delays |= await self.settle(handler, route, [each], duration_ms)
-        return delays
+        settled = [await self.settle(handler, route, [each], duration_ms) for each in answered]
+        return Settled(frozenset().union(*(each.due_in for each in settled)))
 
     async def _fail(
         self, handler: Handler, route: Route, answered: tuple[Delivery, Answer], duration_ms: float, error: Exception
-    ) -> set[float]:
+    ) -> Settled:
         """A message whose outcome can't be written has failed by a bug of ours; in the end it is dead even if no exception
         can be opened for it, and the log says so."""
         delivery, _ = answered
@@ -63,11 +82,18 @@ class Settlement:
                 if is_passing(again):
                     raise
                 _log.error("burying_failed", route=str(route), message=str(delivery.id), exc_info=again)
-        return set()  # not even that: its lease ends, and it is tried again
+        return Settled()  # not even that: its lease ends, and it is tried again
 
     async def _write(
-        self, handler: Handler, route: Route, answered: Answered, duration_ms: float, *, bury: bool = True
-    ) -> set[float]:
+        self,
+        handler: Handler,
+        route: Route,
+        answered: Answered,
+        duration_ms: float,
+        *,
+        bury: bool = True,
+        claim_next: ClaimNext | None = None,
+    ) -> Settled:
         async with self._pool.acquire() as connection, connection.transaction():
             finished = await self._finish(connection, handler, answered)
             deferrals = [
@@ -79,10 +105,12 @@ class Settlement:
             dead = [(each.delivery, each.failure) for each in deferrals if each.dead and each.delivery.id in given]
             if dead and bury:
                 await handler.bury(connection, dead)
+            following = await claim_next(connection) if claim_next else None
         fenced = len(answered) - finished - len(given)
         if fenced:
             _log.warning("fenced", route=str(route), messages=fenced)
-        return {round(each.delay.total_seconds() + 0.05, 1) for each in deferrals if not each.dead}
+        due_in = frozenset(round(each.delay.total_seconds() + 0.05, 1) for each in deferrals if not each.dead)
+        return Settled(due_in, following)
 
     async def _finish(self, connection: Connection, handler: Handler, answered: Answered) -> int:
         done = [(delivery, answer.outcome) for delivery, answer in answered if isinstance(answer, Done)]

@@ -18,6 +18,8 @@ def is_passing(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         state = str(error.sqlstate or "")
         return state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES
+    if isinstance(error, asyncpg.InternalClientError):
+        return True  # the driver lost its thread, as when a connection breaks between two of its steps
     if isinstance(error, asyncpg.InterfaceError):
         # The one class stands for a lost connection and for wrong use; only its text tells them apart.
         return not isinstance(error, ValueError) and "clos" in str(error)

@@ -36,21 +36,13 @@ async def _prepare(connection: Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=encode_json, decoder=orjson.loads, schema="pg_catalog")
 
 
-async def _as_it_is(_connection: Connection) -> None:
-    """What is open is rolled back by asyncpg itself; the round trip that resets a session each time is saved."""
-
-
 async def open_pool(url: str, *, size: int = 8, application: str = "tallystick") -> Pool:
-    """Open a pool on `url` (postgresql://…). Raises OSError or asyncpg.PostgresError when the server can't be reached.
-
-    Connections come back as they are left: whoever changes a session (LISTEN, SET, a session's lock) undoes it.
-    """
+    """Open a pool on `url` (postgresql://…). Raises OSError or asyncpg.PostgresError when the server can't be reached."""
     return await asyncpg.create_pool(
         url,
         min_size=min(2, size),
         max_size=size,
         init=_prepare,
-        reset=_as_it_is,
         command_timeout=60,
         server_settings={"application_name": application, "timezone": "UTC"},
     )

@@ -24,6 +24,7 @@ from tallystick.store.outage import is_passing
         asyncpg.SerializationError(),
         asyncpg.LockNotAvailableError(),
         asyncpg.ReadOnlySQLTransactionError(),
+        asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
         asyncpg.InterfaceError("connection is closed"),
         asyncpg.InterfaceError("pool is closing"),
     ],
