@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tallystick.cli.application import app
+from tallystick.cli.application import START, app
 from tallystick.cli.failure import CommandFailed
 from tallystick.demo.failure import DemoError
 from tallystick.demo.report import Report
@@ -23,7 +23,7 @@ class _Erp(StrEnum):
     SANDBOX = "sandbox"
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def demo(
     orders: Annotated[int, typer.Option(min=1, max=15_000, help="How many orders.")] = 100,
     erp: Annotated[_Erp, typer.Option(help="A real Tryton, or the sandbox's fast ERP.")] = _Erp.TRYTON,
