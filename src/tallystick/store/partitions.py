@@ -26,8 +26,8 @@ async def make_partitions(connection: Connection) -> list[str]:
             name = f"{table}_{start:%Y_%m}"
             async with connection.transaction():
                 await connection.execute(_LOCK_TIMEOUT)
-                # From here on nothing is written to the default partition, so that nothing arrives there behind our back.
-                await connection.execute(f"lock table only {table}_default in access exclusive mode")
+                # Writers wait before they choose a partition: one that had chosen the default would be refused there.
+                await connection.execute(f"lock table only {table} in share row exclusive mode")
                 if await connection.fetchval("select to_regclass($1) is null", name):
                     await _make(connection, table, column, name, start)
                     made.append(name)

@@ -78,7 +78,7 @@ async def test_workers_killed_in_the_middle_lose_nothing_and_do_nothing_twice(cr
         for number in range(4):
             await offer(pool, *(message(number, lane=lane) for lane in lanes))
             victim = number % len(workers)
-            await eventually(lambda pid=workers[victim].pid: _holds(pool, pid))  # type: ignore[misc]
+            await eventually(lambda pid=workers[victim].pid: _holds(pool, pid))
             await asyncio.sleep(draw.uniform(0, 0.1))
             workers[victim].kill()
             await workers[victim].wait()

