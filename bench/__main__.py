@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -41,7 +42,8 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs; nothing is kept")
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead of the table")
     options = parser.parse_args()
-    text, data = asyncio.run(_run(options.rows, options.smoke))
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is the result's alone
+        text, data = asyncio.run(_run(options.rows, options.smoke))
     encoded = orjson.dumps(data, option=orjson.OPT_INDENT_2).decode()
     print(encoded if options.json else text)
     if not options.smoke:
