@@ -59,17 +59,17 @@ def promise_of(
     them the quoted tax and the policy's warehouse count. To keep or release a promise neither matters."""
     tax = next((each.tax_amount for each in results if each.tax_amount is not None), order.tax_amount)
     warehouse = next((each.warehouse for each in results if each.warehouse), policy.default_warehouse)
-    wanted = demand(order, warehouse)
+    wanted, net_amount = demand(order, warehouse), order.net_amount
     return Promise(
         system=system,
         entity=order.entity,
         channel=order.channel,
         order_number=order.order_number,
         customer_id=order.customer_id,
-        amount=order.net_amount + (tax or 0),
+        amount=net_amount + (tax or 0),
         stock=tuple([(product, warehouse, quantity) for (product, warehouse), quantity in wanted.items()]),
         asked_at=asked_at,
-        within_credit=_passed(results, "credit") and order.net_amount > 0,
+        within_credit=_passed(results, "credit") and net_amount > 0,
         within_stock=_passed(results, "inventory") and policy.backorders != "allow",
     )
 
