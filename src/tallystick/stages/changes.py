@@ -39,7 +39,7 @@ async def change_order(
     check_same_order(dossier.transaction, order, (*UNCHANGEABLE, "customer_id"))
     entity = flow.settings.entities[order.entity]
     undecided = is_undecided(dossier.transaction)
-    in_force = None if undecided else _in_force(dossier)
+    in_force = None if undecided else dossier.order_with_tax
     results = (await flow.checks.check(entity, [order], replacing=[in_force]))[0]
     decision = gravest(list(results))
     answer = {
@@ -62,11 +62,6 @@ async def change_order(
         await record_decided(flow, connection, outcome)
         await _audit(connection, transaction, principal, "order.change", {"revision": revision})
     return answer | {"revision": revision}
-
-
-def _in_force(dossier: Dossier) -> Order:
-    """The order that a change would replace, with the tax that it counts with."""
-    return dossier.order.model_copy(update={"tax_amount": dossier.transaction.tax_amount})
 
 
 def _asked(

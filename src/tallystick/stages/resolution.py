@@ -128,11 +128,11 @@ async def _replay(flow: Flow, act: _Act, found: dict[str, Any], dossier: Dossier
 
 def _pending_again(flow: Flow, dossier: Dossier) -> Outcome:
     """The ERP is asked again for an order that it refused: until it answers the order counts as promised."""
-    transaction, order = dossier.transaction, dossier.order
+    transaction = dossier.transaction
     entity = flow.settings.entities[transaction.entity]
     return Outcome(
         change=TransactionChange(transaction.id, commitment=CommitmentState.PENDING),
-        promised=(promise_of(order, entity.erp, entity.policy),),
+        promised=(promise_of(dossier.order_with_tax, entity.erp, entity.policy),),
     )
 
 

@@ -43,6 +43,11 @@ class Dossier:
         return self.orders[self.transaction.order_revision]
 
     @property
+    def order_with_tax(self) -> Order:
+        """The order in force with the tax that it counts with: the tax service's where it has said one."""
+        return self.order.model_copy(update={"tax_amount": self.transaction.tax_amount})
+
+    @property
     def later_revisions(self) -> tuple[int, ...]:
         """Revisions that were asked for and are not in force, if they ever will be."""
         return tuple(revision for revision in self.orders if revision > self.transaction.order_revision)

@@ -62,6 +62,18 @@ async def test_retried_too_soon_it_is_refused_again_and_a_new_exception_opens(co
     assert (await company.call("GET", f"/exceptions?transaction_id={transaction_id}"))["items"] == []
 
 
+async def test_while_the_erp_is_asked_again_the_order_counts_as_promised(company: Company) -> None:
+    transaction_id, exception = await refused(company, "C-D6")
+    await set_status(company, "C-D6", "active")
+    await company.faults("erp", outages=[{"for_seconds": 30}])
+    await company.work(exception, "retry")
+    found = await company.transaction(transaction_id)
+    promised = await company.pool.fetchval("select amount from promised_credit where customer_id = 'C-D6'")
+    assert (found.commitment, promised) == ("pending", 10_000 + found.tax_amount)
+    await company.faults("erp")
+    await company.reach(transaction_id, commitment="committed")
+
+
 async def test_a_refused_order_is_amended_and_committed_under_its_new_revision(company: Company) -> None:
     transaction_id, exception = await refused(company, "C-D3")
     found = await company.transaction(transaction_id)
