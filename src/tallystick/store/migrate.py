@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tallystick.settings import SettingsError
@@ -65,33 +65,36 @@ def _upgrade(connection: Connection) -> SchemaStatus:
     return _status(connection)
 
 
-def _async_url(url: str) -> str:
-    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+async def _ask(url: str, act: Callable[[Connection], SchemaStatus]) -> SchemaStatus:
+    """Act in one transaction, on a connection that is opened as the pool opens its own: one URL means the same to both."""
+    try:
+        opened = await asyncpg.connect(url)
+    except asyncpg.InterfaceError:
+        raise
+    except ValueError as error:  # a port that is no number
+        raise asyncpg.ClientConfigurationError(f"invalid URL: {error}") from error
+
+    async def hand_over() -> asyncpg.Connection[asyncpg.Record]:
+        return opened
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=hand_over, poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(act)
+    finally:
+        await engine.dispose()
+        await opened.close()
 
 
 async def upgrade_schema(url: str) -> SchemaStatus:
     """Upgrade to the newest revision in one transaction; a no-op when there. Safe to call from many processes at once.
 
-    Raises SettingsError when a newer version has upgraded it already.
+    Raises SettingsError when a newer version has upgraded it already; OSError, asyncpg.PostgresError or
+    asyncpg.InterfaceError when the database can't be reached.
     """
-    engine = create_async_engine(_async_url(url))
-    try:
-        async with engine.begin() as connection:
-            return await connection.run_sync(_upgrade)
-    finally:
-        await engine.dispose()
+    return await _ask(url, _upgrade)
 
 
 async def schema_status(url: str) -> SchemaStatus:
-    """Where the schema stands, without changing it."""
-    engine = create_async_engine(_async_url(url))
-    try:
-        async with engine.connect() as connection:
-            return await connection.run_sync(_status)
-    finally:
-        await engine.dispose()
-
-
-def upgrade_schema_now(url: str) -> SchemaStatus:
-    """`upgrade_schema` for a program without a running event loop."""
-    return asyncio.run(upgrade_schema(url))
+    """Where the schema stands, without changing it. Raises what `upgrade_schema` does when the database can't be reached."""
+    return await _ask(url, _status)
