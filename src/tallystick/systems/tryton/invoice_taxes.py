@@ -1,13 +1,13 @@
-"""The tax service's amount on Tryton's invoices: each gets its share by net value, and the shares add up to the amount."""
+"""The tax service's amount on Tryton's invoices: a share each by the value of its goods, and the shares add up to it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from tallystick.documents.money import from_minor, minor_digits
-from tallystick.systems.failure import Rejected
 from tallystick.systems.ports import InvoiceCommand
 from tallystick.systems.tryton.references import References
 from tallystick.systems.tryton.rpc import TrytonRpc
@@ -15,7 +15,7 @@ from tallystick.systems.tryton.sale_values import noted_tax
 
 
 async def taxes_of(
-    rpc: TrytonRpc, account_code: str, invoices: Sequence[tuple[InvoiceCommand, int]]
+    rpc: TrytonRpc, account: int, invoices: Sequence[tuple[InvoiceCommand, int]]
 ) -> dict[int, dict[str, Any]]:
     """The tax line of each draft invoice whose sale carries an amount of the tax service, by invoice id.
 
@@ -24,15 +24,14 @@ async def taxes_of(
     sales = await References(rpc, "sale.sale", "reference", ("untaxed_amount", "currency.code", "invoices")).find(
         [command.order_reference for command, _ in invoices]
     )
-    notes = await rpc.search(
+    rows = await rpc.search(
         "sale.line",
-        [("sale", "in", [sale["id"] for sale in sales.values()]), ("type", "=", "comment")],
-        ["sale", "note"],
+        [("sale", "in", [sale["id"] for sale in sales.values()]), ("product", "=", None)],
+        ["sale", "note", "amount"],
     )
-    amounts = {row["sale"]: tax for row in notes if (tax := noted_tax(row["note"])) is not None}
+    amounts = {row["sale"]: tax for row in rows if (tax := noted_tax(row["note"])) is not None}
     if not amounts:
         return {}
-    account = await _account(rpc, account_code)
     read = await rpc.search(
         "account.invoice",
         [
@@ -41,7 +40,13 @@ async def taxes_of(
         ],
         ["untaxed_amount", "tax_amount", "reference"],
     )
-    by_invoice = {row["id"]: row for row in read}
+    charges = await rpc.search(
+        "account.invoice.line",
+        [("invoice", "in", [row["id"] for row in read]), ("type", "=", "line"), ("product", "=", None)],
+        ["invoice", "amount"],
+    )
+    billed_charges, sale_charges = _sums(charges, "invoice"), _sums(rows, "sale")
+    by_invoice = {row["id"]: row | {"goods": row["untaxed_amount"] - billed_charges[row["id"]]} for row in read}
     lines: dict[int, dict[str, Any]] = {}
     for command, invoice in invoices:
         sale = sales.get(command.order_reference)
@@ -49,9 +54,8 @@ async def taxes_of(
             continue
         named = [by_invoice[each] for each in sale["invoices"] if each in by_invoice and by_invoice[each]["reference"]]
         currency = sale["currency."]["code"]
-        share = _share(
-            from_minor(amounts[sale["id"]], currency), sale["untaxed_amount"], by_invoice[invoice], named, currency
-        )
+        goods = sale["untaxed_amount"] - sale_charges[sale["id"]]
+        share = _share(from_minor(amounts[sale["id"]], currency), goods, by_invoice[invoice], named, currency)
         # The next invoice of the same sale in this call must see this one as taken.
         by_invoice[invoice] |= {"tax_amount": share, "reference": command.reference}
         lines[invoice] = {
@@ -65,20 +69,21 @@ async def taxes_of(
 
 
 def _share(
-    amount: Decimal, sale_net: Decimal, invoice: dict[str, Any], earlier: Sequence[dict[str, Any]], currency: str
+    amount: Decimal, sale_goods: Decimal, invoice: dict[str, Any], earlier: Sequence[dict[str, Any]], currency: str
 ) -> Decimal:
-    """What the invoices up to this one owe of the order's tax, less what the earlier ones have: so no cent is lost or left."""
+    """What the invoices up to this one owe of the order's tax, less what the earlier ones have: so no cent is lost or left.
+
+    The tax is on the goods: freight, which goes wholly onto the first invoice, moves none of it.
+    """
     taken = sum((each["tax_amount"] for each in earlier), Decimal(0))
-    net = sum((each["untaxed_amount"] for each in earlier), invoice["untaxed_amount"])
-    due = amount * net / sale_net if sale_net else amount
+    goods = sum((each["goods"] for each in earlier), invoice["goods"])
+    due = amount * goods / sale_goods if sale_goods else amount
     return due.quantize(Decimal(1).scaleb(-minor_digits(currency)), rounding=ROUND_HALF_UP) - taken
 
 
-async def _account(rpc: TrytonRpc, code: str) -> int:
-    rows = await rpc.search("account.account", [("code", "=", code)], [], limit=1)
-    if not rows:
-        message = (
-            f"{rpc.name}: there is no account {code!r} for sales tax; correct tax_account in this system's settings"
-        )
-        raise Rejected(message, system=rpc.name, code=f"{rpc.name}.misconfigured")
-    return int(rows[0]["id"])
+def _sums(rows: Sequence[Mapping[str, Any]], by: str) -> dict[int, Decimal]:
+    """Amounts added up by the record they belong to; 0 for one that has none."""
+    sums: dict[int, Decimal] = defaultdict(Decimal)
+    for row in rows:
+        sums[row[by]] += row["amount"] or 0
+    return sums

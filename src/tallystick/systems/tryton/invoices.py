@@ -14,18 +14,21 @@ from tallystick.systems.failure import Failure, Rejected, Transient
 from tallystick.systems.ports import InvoiceCommand
 from tallystick.systems.tryton.buttons import press
 from tallystick.systems.tryton.invoice_taxes import taxes_of
+from tallystick.systems.tryton.jsonrpc import Warned
+from tallystick.systems.tryton.names import TrytonNames
 from tallystick.systems.tryton.processing import process_again
-from tallystick.systems.tryton.rpc import TrytonRpc, Warned
+from tallystick.systems.tryton.rpc import TrytonRpc
 
-_UNPOSTED = ("draft", "validated")
+_STEPS = (("draft", "validate_invoice", "validated"), ("validated", "post", "posted"))
 _TAX_WARNING = ".invoice_taxes"
 
 
 class TrytonInvoices:
     """Has invoices posted; amounts and numbers are Tryton's."""
 
-    def __init__(self, rpc: TrytonRpc, tax_account: str) -> None:
+    def __init__(self, rpc: TrytonRpc, names: TrytonNames, tax_account: str) -> None:
         self._rpc = rpc
+        self._names = names
         self._tax_account = tax_account
 
     async def post(self, commands: Sequence[InvoiceCommand]) -> list[Invoice | Failure]:
@@ -118,7 +121,8 @@ class TrytonInvoices:
         if not unnamed:
             return {}
         today = datetime.now(UTC).date()
-        taxes = await taxes_of(self._rpc, self._tax_account, [(each, drafts[at]["id"]) for at, each in unnamed.items()])
+        invoices = [(each, drafts[shipment]["id"]) for shipment, each in unnamed.items()]
+        taxes = await taxes_of(self._rpc, await self._tax_account_id(), invoices)
 
         async def write(shipments: Sequence[str]) -> None:
             arguments: list[Any] = []
@@ -131,13 +135,32 @@ class TrytonInvoices:
 
         return await self._rpc.isolate(list(unnamed), write)
 
-    async def _post(self, drafts: Mapping[str, dict[str, Any]], failures: Mapping[str, Failure]) -> dict[str, Failure]:
-        ready = {each: row["id"] for each, row in drafts.items() if row["state"] in _UNPOSTED and each not in failures}
-        return await press(self._rpc, "account.invoice", "post", ready, _UNPOSTED, self._post_invoices)
+    async def _tax_account_id(self) -> int:
+        accounts = await self._names.accounts()
+        if self._tax_account not in accounts:
+            name = self._rpc.name
+            message = (
+                f"{name}: there is no account {self._tax_account!r} for sales tax; correct tax_account in its settings"
+            )
+            raise Rejected(message, system=name, code=f"{name}.misconfigured")
+        return accounts[self._tax_account]
 
-    async def _post_invoices(self, invoices: Sequence[int]) -> None:
+    async def _post(self, drafts: Mapping[str, dict[str, Any]], failures: Mapping[str, Failure]) -> dict[str, Failure]:
+        """Validate, then post: Tryton begins a posting anew to lock each of its sequences, and need not check anew then."""
+        states = {each: row["state"] for each, row in drafts.items() if each not in failures}
+        actions = {"validate_invoice": self._validate}
+        failed: dict[str, Failure] = {}
+        for state, button, reached in _STEPS:
+            ready = {shipment: drafts[shipment]["id"] for shipment, at in states.items() if at == state}
+            async with self._rpc.posting:
+                refused = await press(self._rpc, "account.invoice", button, ready, (state,), actions.get(button))
+            failed.update(refused)
+            states.update({shipment: reached for shipment in ready if shipment not in refused})
+        return failed
+
+    async def _validate(self, invoices: Sequence[int]) -> None:
         try:
-            await self._rpc.write("account.invoice.post", invoices)
+            await self._rpc.write("account.invoice.validate_invoice", invoices)
         except Warned as warned:
             # Taxes come by jurisdiction or from the tax service; Tryton asks whether they may differ from the goods' own.
             if not warned.warning.endswith(_TAX_WARNING):
@@ -145,7 +168,7 @@ class TrytonInvoices:
             for invoice in invoices:  # Tryton would ask about one after another, and takes one answer at a time
                 subject = hashlib.md5(f"account.invoice,{invoice}".encode(), usedforsecurity=False).hexdigest()
                 await self._rpc.skip_warning(subject + _TAX_WARNING)
-            await self._rpc.write("account.invoice.post", invoices)
+            await self._rpc.write("account.invoice.validate_invoice", invoices)
 
     async def _read(self, ids: Mapping[str, int]) -> dict[str, Invoice]:
         rows = await self._rpc.search(

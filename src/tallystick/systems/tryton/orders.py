@@ -9,6 +9,8 @@ from tallystick.documents.money import to_minor
 from tallystick.systems.failure import Failure, Rejected, Transient
 from tallystick.systems.ports import OrderCommand, OrderCommitted
 from tallystick.systems.tryton.buttons import press, withdraw
+from tallystick.systems.tryton.names import TrytonNames
+from tallystick.systems.tryton.processing import process_again
 from tallystick.systems.tryton.references import References
 from tallystick.systems.tryton.rpc import TrytonRpc
 from tallystick.systems.tryton.sale_values import Catalogue, UnknownCodeError, sale_values
@@ -21,8 +23,9 @@ SALE_FIELDS = ("number", "currency.code", "untaxed_amount", "shipments")
 class TrytonOrders:
     """Commits sales. A sale's reference is ours; its lines' sequence is the order's line number."""
 
-    def __init__(self, rpc: TrytonRpc, price_digits: int) -> None:
+    def __init__(self, rpc: TrytonRpc, names: TrytonNames, price_digits: int) -> None:
         self._rpc = rpc
+        self._names = names
         self._price_digits = price_digits
         self._sales = References(rpc, "sale.sale", "reference", SALE_FIELDS)
 
@@ -34,7 +37,7 @@ class TrytonOrders:
         failures = await self._make([each for reference, each in by_reference.items() if reference not in sales])
         sales.update(await self._sales.settle([each for each in by_reference if each not in sales]))
         failures.update(await self._advance(sales))
-        finished = await self._sales.find(list(by_reference))
+        finished = await self._processed(list(by_reference))
         return [
             failures.get(command.reference)
             or _committed(command, finished.get(command.reference), command.reference in already, self._rpc.name)
@@ -52,7 +55,7 @@ class TrytonOrders:
         return failures
 
     async def _advance(self, sales: Mapping[str, dict[str, Any]]) -> dict[str, Failure]:
-        """Quote, confirm and process, each in one call for all that stand there; resumes where an earlier try ended."""
+        """Quote and confirm, each in one call for all that stand there; resumes where an earlier try ended."""
         failures: dict[str, Failure] = {}
         states = {reference: sale["state"] for reference, sale in sales.items()}
         for state, button, reached in _STEPS:
@@ -61,13 +64,16 @@ class TrytonOrders:
             rejected = {each: ready[each] for each, failure in refused.items() if isinstance(failure, Rejected)}
             failures.update({**refused, **await withdraw(self._rpc, "sale.sale", "draft", rejected)})
             states.update({reference: reached for reference in ready if reference not in refused})
-        confirmed = [reference for reference, at in states.items() if at == "confirmed"]
-        if confirmed:
-            still = await self._sales.find(confirmed)
-            waiting = [sale["id"] for sale in still.values() if sale["state"] == "confirmed"]
-            if waiting:
-                await self._rpc.write("sale.sale.process", waiting)
         return failures
+
+    async def _processed(self, references: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The sales as they are now. Tryton processes what is confirmed at once, or leaves it to a worker; then we ask for it."""
+        sales = await self._sales.find(references)
+        waiting = [sale["id"] for sale in sales.values() if sale["state"] == "confirmed"]
+        if not waiting:
+            return sales
+        await process_again(self._rpc, waiting)
+        return await self._sales.find(references)
 
     async def _values(self, commands: Sequence[OrderCommand]) -> tuple[dict[str, dict[str, Any]], dict[str, Failure]]:
         """What to create for each order, with Tryton's ids for the codes in it; unknown codes are refused."""
@@ -93,9 +99,9 @@ class TrytonOrders:
             {each["code"]: each for each in parties},
             addresses,
             {each["code"]: each for each in products},
-            {each["name"]: each["id"] for each in await self._rpc.search("account.tax", [], ["name"])},
-            {each["code"]: each["id"] for each in await self._rpc.search("currency.currency", [], ["code"])},
-            (await self._rpc.search("stock.location", [("type", "=", "warehouse")], ["id"], limit=1))[0]["id"],
+            await self._names.taxes(),
+            await self._names.currencies(),
+            await self._names.warehouse(),
             self._price_digits,
         )
         values: dict[str, dict[str, Any]] = {}

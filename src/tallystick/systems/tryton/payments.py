@@ -10,8 +10,10 @@ from tallystick.documents.money import from_minor, to_minor
 from tallystick.systems.failure import Failure, Rejected, Transient
 from tallystick.systems.ports import PaymentCommand, PaymentRecorded
 from tallystick.systems.tryton.buttons import press, withdraw
+from tallystick.systems.tryton.jsonrpc import Warned
+from tallystick.systems.tryton.names import TrytonNames
 from tallystick.systems.tryton.references import References
-from tallystick.systems.tryton.rpc import TrytonRpc, Warned
+from tallystick.systems.tryton.rpc import TrytonRpc
 
 _MODEL = "account.statement"
 _WARNINGS = 3
@@ -22,8 +24,9 @@ _STEPS = (("draft", "validate_statement", "validated"), ("validated", "post", "p
 class TrytonPayments:
     """Records payments, many in each call; the statement that holds a payment's reference is the payment."""
 
-    def __init__(self, rpc: TrytonRpc, journal: str) -> None:
+    def __init__(self, rpc: TrytonRpc, names: TrytonNames, journal: str) -> None:
         self._rpc = rpc
+        self._names = names
         self._journal = journal
         self._statements = References(rpc, _MODEL, "name")
 
@@ -79,7 +82,8 @@ class TrytonPayments:
         actions = {"validate_statement": self._validate}
         for state, button, reached in _STEPS:
             ready = {reference: statements[reference]["id"] for reference, at in states.items() if at == state}
-            refused = await press(self._rpc, _MODEL, button, ready, (state,), actions.get(button))
+            async with self._rpc.posting:
+                refused = await press(self._rpc, _MODEL, button, ready, (state,), actions.get(button))
             rejected = {each: ready[each] for each, failure in refused.items() if isinstance(failure, Rejected)}
             failures.update({**refused, **await withdraw(self._rpc, _MODEL, "cancel", rejected)})
             states.update({reference: reached for reference in ready if reference not in refused})
@@ -136,12 +140,12 @@ class TrytonPayments:
         return {row["code"]: row for row in rows}
 
     async def _journal_id(self) -> int:
-        rows = await self._rpc.search("account.statement.journal", [("name", "=", self._journal)], [], limit=1)
-        if not rows:
+        journals = await self._names.payment_journals()
+        if self._journal not in journals:
             name = self._rpc.name
             message = f"{name}: there is no statement journal {self._journal!r}; create it or correct payment_journal"
             raise Rejected(message, system=name, code=f"{name}.misconfigured")
-        return int(rows[0]["id"])
+        return journals[self._journal]
 
     def _recorded(
         self,
