@@ -66,4 +66,4 @@ def with_database(url: str, name: str) -> str:
     """The same server's URL for the database `name`, keeping user, host and options."""
     head, _, options = url.partition("?")
     server = head.rsplit("/", 1)[0]
-    return f"{server}/{quote(name, safe="")}" + (f"?{options}" if options else "")
+    return f"{server}/{quote(name, safe='')}" + (f"?{options}" if options else "")
