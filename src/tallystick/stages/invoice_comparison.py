@@ -48,6 +48,11 @@ def invoice_differences(invoice: Invoice, expected: Expectation) -> list[Reason]
     ]
 
 
+def invoiced_quantities(invoices: Sequence[Invoice]) -> dict[int, Decimal]:
+    """Quantities invoiced so far by order line number."""
+    return {number: billed.quantity for number, billed in _billed(invoices).items()}
+
+
 def _sums(invoice: Invoice) -> list[Reason]:
     lines = sum(line.amount for line in invoice.lines)
     found = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 
@@ -14,6 +14,7 @@ from tallystick.mailbox.messages import Done
 from tallystick.stages.early import Early
 from tallystick.stages.flow import RETURNS, Flow
 from tallystick.stages.fulfilment import shipped_quantities, shipped_value
+from tallystick.stages.invoice_comparison import invoiced_quantities
 from tallystick.stages.outcome import Outcome
 from tallystick.stages.references import order_reference, return_reference
 from tallystick.stages.stage import Result, Stage, Work, carry_documents
@@ -38,7 +39,10 @@ def _at_risk(work: Work) -> int:
 
 
 async def credit_returns(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
-    """Have returned goods credited; more than was shipped goes to a person, unless the shipment is only late."""
+    """Have returned goods credited; more than was shipped goes to a person, unless the shipment is only late.
+
+    Finance credits what it has invoiced, so a return that is faster than its invoice waits for it.
+    """
     erp = flow.erp(works[0].delivery.system)
     return await carry_documents(
         works,
@@ -54,19 +58,32 @@ def _without_erp(work: Work, returned: Return) -> Result | None:
     repeated = work.repetition("return", returned)
     if repeated is not None:
         return repeated
-    out = shipped_quantities(work.dossier.shipments)
-    for line in (line for earlier in work.dossier.returns for line in earlier.lines):
-        out[line.line_number] = out.get(line.line_number, Decimal(0)) - line.quantity
-    for line in returned.lines:
-        out[line.line_number] = out.get(line.line_number, Decimal(0)) - line.quantity
-        if out[line.line_number] < 0:
-            message = (
-                f"return {returned.number}: {line.quantity} of line {line.line_number} came back, "
-                f"{-out[line.line_number]} more than are out; if no shipment is late, find out where the goods are from"
-            )
-            transaction = work.dossier.transaction
-            return Early(message, system=work.delivery.system, code="return.more_than_shipped", transaction=transaction)
+    shipped = _exceeded(work, returned, shipped_quantities(work.dossier.shipments))
+    if shipped is not None:
+        what = f"{shipped}; if no shipment is late, find out where the goods are from"
+        return _early(work, returned, "return.more_than_shipped", f"more came back than left: {what}")
+    invoiced = _exceeded(work, returned, invoiced_quantities(work.dossier.invoices))
+    if invoiced is not None:
+        return _early(work, returned, "return.before_invoice", f"what came back is not invoiced yet: {invoiced}")
     return None
+
+
+def _exceeded(work: Work, returned: Return, quantities: Mapping[int, Decimal]) -> str | None:
+    """The first line of which more comes back, with what came back before, than these quantities; None: all fits."""
+    back: dict[int, Decimal] = {}
+    for each in (*work.dossier.returns, returned):
+        for line in each.lines:
+            back[line.line_number] = back.get(line.line_number, Decimal(0)) + line.quantity
+    for line in returned.lines:
+        there = quantities.get(line.line_number, Decimal(0))
+        if back[line.line_number] > there:
+            return f"line {line.line_number}, {back[line.line_number]} in all against {there}"
+    return None
+
+
+def _early(work: Work, returned: Return, code: str, why: str) -> Early:
+    message = f"return {returned.number}: {why}"
+    return Early(message, system=work.delivery.system, code=code, transaction=work.dossier.transaction)
 
 
 def _command(work: Work, returned: Return) -> ReturnCommand:

@@ -122,7 +122,19 @@ async def test_a_return_before_its_shipment_waits_and_goes_on_by_itself(company:
     again = returned | {"number": "RMA-TOO-MUCH", "lines": [line | {"quantity": "8"}]}
     await company.send("wms", "return.received", transaction_id, again)
     exception = await company.exception(transaction_id, "returns.early")
-    assert "1 more than are out" in exception["reasons"][0]["message"]
+    assert (exception["reasons"][0]["code"], exception["money_at_risk"]) == ("return.more_than_shipped", 8_000)
+    assert "line 1, 11 in all against 10" in exception["summary"]
+
+
+async def test_a_return_before_its_invoice_waits_and_goes_on_by_itself(company: Company) -> None:
+    transaction_id, _ = await shipped_with_lost_invoice(company)
+    line = {"line_number": 1, "product_id": "ANVIL", "quantity": "3"}
+    returned = {"number": "RMA-FAST", "received_at": "2026-11-24T12:00:00Z", "lines": [line]}
+    await company.send("wms", "return.received", transaction_id, returned)
+    waiting = await company.exception(transaction_id, "returns.early")
+    assert waiting["reasons"][0]["code"] == "return.before_invoice"
+    await company.faults("erp")
+    await company.reach(transaction_id, returns="credited")
 
 
 async def test_every_event_twice_and_all_in_reverse_changes_nothing(company: Company) -> None:
