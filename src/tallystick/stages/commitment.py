@@ -169,7 +169,7 @@ def _warehouse_first(flow: Flow, work: Work) -> Result | None:
     if transaction.fulfilment is not FulfilmentState.REQUESTED:
         return None
     entity = flow.settings.entities[transaction.entity]
-    payload = {**work.delivery.payload, "then": work.delivery.kind}
+    payload = {**work.delivery.payload, "then": work.delivery.kind, "let_go": transaction.order_revision}
     message = flow.message(FULFILMENT, "cancel_shipment", str(entity.wms), transaction, payload)
     return Done(
         Outcome(facts=(work.fact(COMMITMENT, "asked_warehouse", kind=work.delivery.kind),), messages=(message,))

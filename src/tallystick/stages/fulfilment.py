@@ -50,11 +50,10 @@ def _at_risk(work: Work) -> int:
 
 
 def _warehouse_command(work: Work) -> ShipmentCommand:
-    """A warehouse order's reference is that of the revision in force: what the warehouse has is what is in force."""
+    """A warehouse order's reference is that of the revision that was in force when it was asked for, or asked back."""
     transaction = work.dossier.transaction
-    in_force = transaction.order_revision
-    requested = work.delivery.kind == "request_shipment"
-    revision = int(work.delivery.payload.get("revision", in_force)) if requested else in_force
+    named = "revision" if work.delivery.kind == "request_shipment" else "let_go"
+    revision = int(work.delivery.payload.get(named, transaction.order_revision))
     return ShipmentCommand(
         reference=warehouse_reference(transaction.id, revision),
         order_reference=order_reference(transaction.id),
@@ -94,11 +93,11 @@ def _let_go(flow: Flow, work: Work, answer: Accepted | Failure) -> Result:
         return answer
     transaction = work.dossier.transaction
     entity = flow.settings.entities[transaction.entity]
-    payload = {key: value for key, value in work.delivery.payload.items() if key != "then"}
+    payload = {key: value for key, value in work.delivery.payload.items() if key not in ("then", "let_go")}
     message = flow.message(COMMITMENT, str(work.delivery.payload["then"]), entity.erp, transaction, payload)
     return Done(
         Outcome(
-            change=TransactionChange(transaction.id, fulfilment=FulfilmentState.NONE),
+            change=TransactionChange(transaction.id, let_go=work.delivery.payload["let_go"]),
             facts=(work.fact(FULFILMENT, "released_by_warehouse"),),
             messages=(message,),
         )

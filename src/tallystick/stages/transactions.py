@@ -64,6 +64,8 @@ class TransactionChange:
     commitment: CommitmentState | None = None
     fulfilment: FulfilmentState | None = None
     returns: ReturnsState | None = None
+    let_go: int | None = None
+    """The revision that the warehouse has let go of: if it is still the one in force, nothing is requested any more."""
     erp_reference: str | None = None
     order_revision: int | None = None
     ordered_amount: int | None = None
@@ -242,6 +244,7 @@ async def apply_changes(connection: Connection, changes: Sequence[TransactionCha
         [each.paid for each in ordered],
         [each.customer_id for each in ordered],
         [each.customer_po for each in ordered],
+        [each.let_go for each in ordered],
     )
 
 
@@ -252,12 +255,14 @@ _APPLY = """
     with change as (
         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[],
                              $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
-                             $14::text[], $15::text[])
+                             $14::text[], $15::text[], $16::int[])
             as c (id, intake, commitment, fulfilment, returns, erp_reference, order_revision, ordered_amount, tax_amount,
-                  shipped, invoiced, credited, paid, customer_id, customer_po)
+                  shipped, invoiced, credited, paid, customer_id, customer_po, let_go)
     ), shipped as (
-        select c.id, case when t.fulfilment = 'complete' and c.fulfilment = 'partial' then 'complete'
-                          else coalesce(c.fulfilment, t.fulfilment) end as fulfilment
+        select c.id, case
+            when t.fulfilment = 'complete' and c.fulfilment = 'partial' then 'complete'
+            when t.fulfilment = 'requested' and t.order_revision = c.let_go then 'none'
+            else coalesce(c.fulfilment, t.fulfilment) end as fulfilment
         from change c join transactions t using (id)
     ), counted as (
         select c.id, count(*) filter (where d.type = 'shipment') as shipments,

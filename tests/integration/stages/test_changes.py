@@ -56,6 +56,20 @@ async def test_a_change_reaches_warehouse_and_erp_and_ships_anew(company: Compan
     assert (await company.call("GET", f"/exceptions?transaction_id={transaction_id}"))["items"] == []
 
 
+async def test_changes_that_follow_each_other_closely_leave_one_order_in_the_warehouse(company: Company) -> None:
+    body = order("10")
+    transaction_id = await committed(company, body)
+    await company.faults("wms", latency={"fixed_ms": 150})  # each is asked for before the one before is through
+    for quantity in ("6", "7", "8"):
+        await change(company, transaction_id, fewer(body, quantity))
+    done = await company.reach(transaction_id, order_revision=4, fulfilment="requested")
+    await company.at_rest(transaction_id)
+    assert (done.ordered_amount, (await company.erp_order(transaction_id))["net_amount"]) == (8_000, 8_000)
+    live = [each for each in await company.warehouse_orders(transaction_id) if each["state"] == "open"]
+    assert [each["lines"][0]["quantity"] for each in live] == ["8"]
+    assert (await company.call("GET", f"/exceptions?transaction_id={transaction_id}"))["items"] == []
+
+
 async def test_tax_that_becomes_nothing_is_nothing_whatever_was_quoted(company: Company) -> None:
     body = order("10")
     transaction_id = await committed(company, body)

@@ -132,7 +132,7 @@ async def test_an_erp_that_is_away_only_delays(company: Company) -> None:
     attempts = await company.pool.fetchval(
         "select max(attempts) from message_log where transaction_id = any($1::uuid[])", waiting
     )
-    assert attempts == 0
+    assert attempts <= 1  # a call that was cut as it went away counts, none while it is away
     assert [len(await company.books(each, "order")) for each in waiting] == [1, 1, 1]
 
 
@@ -157,6 +157,9 @@ async def test_answers_that_are_lost_after_the_work_are_looked_up_and_nothing_is
     for each in orders:
         await company.reach(each, settlement="paid")
         await company.at_rest(each)
+    for system in ("erp", "crm"):
+        await company.faults(system)
+    for each in orders:
         assert [len(await company.books(each, kind)) for kind in ("order", "invoice", "payment")] == [1, 1, 1]
         told = await company.told(each)
         assert len(told) == len(set(told)) == 5
