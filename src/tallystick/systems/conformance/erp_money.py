@@ -78,11 +78,22 @@ class ErpMoney(ErpDesk):
         ties(memo)
         assert len(await desk.booked("credit_memo", returned.reference)) == 1
 
+    async def test_returned_goods_may_be_sold_again(self, desk: Desk) -> None:
+        needs(desk, Operation.CREDIT_RETURN, Operation.READ_STOCK)
+        product = desk.scenario.product_ids[1]
+        command, _ = await desk.invoiced(4, product=product)
+        before = sum(level.available for level in await desk.erp.read_stock([product]))
+        only(await desk.erp.credit_returns([desk.goods_back(command, {1: 3})]))
+        assert sum(level.available for level in await desk.erp.read_stock([product])) == before + 3
+
     async def test_all_goods_returned_in_parts_credit_the_whole_invoice(self, desk: Desk) -> None:
         needs(desk, Operation.CREDIT_RETURN)
-        command, invoice = await desk.invoiced(3)
+        ours = desk.scenario.takes_tax_amount
+        command, invoice = await desk.invoiced(3, tax_amount=218 if ours else None)
         memos = [only(await desk.erp.credit_returns([desk.goods_back(command, {1: each})])) for each in (1, 2)]
-        assert sum(memo.total_amount for memo in memos) == invoice.total_amount
+        assert sum(memo.net_amount for memo in memos) == invoice.net_amount
+        if ours:  # a system that computes the tax itself may round it on each document
+            assert sum(memo.total_amount for memo in memos) == invoice.total_amount
         rejected(await desk.erp.credit_returns([desk.goods_back(command, {1: 1})]))
 
     async def test_more_than_was_shipped_cannot_come_back(self, desk: Desk) -> None:

@@ -114,6 +114,18 @@ class ErpOrders(ErpDesk):
         shipment = await desk.ship(changed, {1: 2})
         assert (await desk.invoice(shipment)).net_amount == changed.order.net_amount
 
+    async def test_a_change_replaces_charges_and_tax(self, desk: Desk) -> None:
+        needs(desk, Operation.CHANGE_ORDER)
+        if not (desk.scenario.takes_tax_amount and desk.scenario.takes_charges):
+            pytest.skip("the scenario's system computes tax or charges itself")
+        command = await desk.commit(3, tax_amount=211, charges=(Charge(code="FREIGHT", amount=799),))
+        order = desk.order(2, charges=(Charge(code="FREIGHT", amount=500),))
+        order = order.model_copy(update={"order_number": command.order.order_number})
+        changed = replace(command, order=order, tax_amount=142, revision=2)
+        only(await desk.erp.change_orders([changed]))
+        invoice = await desk.invoice(await desk.ship(changed, {1: 2}))
+        assert (invoice.net_amount, invoice.tax_amount) == (order.net_amount, 142)
+
     async def test_a_change_after_shipment_is_rejected(self, desk: Desk) -> None:
         needs(desk, Operation.CHANGE_ORDER)
         command = await desk.commit(5)
@@ -131,6 +143,14 @@ class ErpOrders(ErpDesk):
         command = await desk.commit(5)
         await desk.ship(command, {1: 2})
         rejected(await desk.erp.cancel_orders([command]))
+
+    async def test_a_cancelled_order_gives_its_credit_back(self, desk: Desk) -> None:
+        needs(desk, Operation.READ_CREDIT)
+        customer = desk.scenario.customer_id
+        charges = (Charge(code="FREIGHT", amount=799),) if desk.scenario.takes_charges else ()
+        before = (await desk.erp.read_credit([customer]))[customer]
+        only(await desk.erp.cancel_orders([await desk.commit(6, charges=charges)]))
+        assert (await desk.erp.read_credit([customer]))[customer] == before
 
     async def test_a_cancelled_order_gives_its_stock_back(self, desk: Desk) -> None:
         needs(desk, Operation.READ_STOCK)

@@ -8,10 +8,9 @@ from typing import Any
 
 from tallystick.systems.failure import Failure, Rejected
 from tallystick.systems.ports import OrderCommand, OrderCommitted
-from tallystick.systems.tryton.orders import SALE_FIELDS, net_amount
-from tallystick.systems.tryton.references import References
 from tallystick.systems.tryton.rpc import TrytonRpc
 from tallystick.systems.tryton.sale_values import SaleLine, UnknownCodeError, noted_tax, sale_lines, tax_note
+from tallystick.systems.tryton.sales import TrytonSales, net_amount
 
 _LEFT = ("picked", "packed", "shipped", "done")
 
@@ -19,10 +18,10 @@ _LEFT = ("picked", "packed", "shipped", "done")
 class TrytonAmendments:
     """Changes and cancels sales, one after another: Tryton amends a sale at a time."""
 
-    def __init__(self, rpc: TrytonRpc, price_digits: int) -> None:
+    def __init__(self, rpc: TrytonRpc, sales: TrytonSales, price_digits: int) -> None:
         self._rpc = rpc
+        self._sales = sales
         self._price_digits = price_digits
-        self._sales = References(rpc, "sale.sale", "reference", SALE_FIELDS)
 
     async def change(self, commands: Sequence[OrderCommand]) -> list[OrderCommitted | Failure]:
         """Give sales their orders' new lines, charges and tax; lines that are gone are set to nothing."""

@@ -34,6 +34,7 @@ class TrytonBooks:
                 "total_amount",
                 "sale_date",
                 "state",
+                "origin",
             ],
         )
         invoices = await self._all(
@@ -57,7 +58,7 @@ class TrytonBooks:
         )
         payers = await self._payers([row["id"] for row in payments])
         return [
-            *(_entry("order", row, row["sale_date"]) for row in sales),
+            *(_entry("order", row, row["sale_date"]) for row in sales if not _returns(row)),
             *(
                 _entry("credit_memo" if row["total_amount"] < 0 else "invoice", row, row["invoice_date"])
                 for row in invoices
@@ -87,6 +88,11 @@ class TrytonBooks:
             if len(page) < _PAGE:
                 return found
             last = page[-1]["id"]
+
+
+def _returns(sale: dict[str, Any]) -> bool:
+    """Whether the sale takes goods of another one back; its credit note is in the books."""
+    return (sale["origin"] or "").startswith("sale.sale,")
 
 
 def _entry(kind: str, row: dict[str, Any], booked_on: Any) -> BookEntry:

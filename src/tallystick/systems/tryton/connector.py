@@ -10,7 +10,7 @@ from typing import TypeVar
 from tallystick.documents.invoice import CreditMemo, Invoice
 from tallystick.documents.party import CreditPosition, Customer
 from tallystick.documents.product import Price, Product, StockLevel
-from tallystick.systems.failure import Failure, Rejected
+from tallystick.systems.failure import Failure
 from tallystick.systems.ports import (
     BookEntry,
     Capabilities,
@@ -36,7 +36,10 @@ from tallystick.systems.tryton.names import TrytonNames
 from tallystick.systems.tryton.options import TrytonOptions
 from tallystick.systems.tryton.orders import TrytonOrders
 from tallystick.systems.tryton.payments import TrytonPayments
+from tallystick.systems.tryton.postings import TrytonPostings
+from tallystick.systems.tryton.returns import TrytonReturns
 from tallystick.systems.tryton.rpc import TrytonRpc
+from tallystick.systems.tryton.sales import TrytonSales
 from tallystick.systems.tryton.shipments import TrytonShipments
 
 Command = TypeVar("Command")
@@ -54,6 +57,7 @@ OPERATIONS = frozenset(
         Operation.RECORD_SHIPMENT,
         Operation.INVOICE_SHIPMENT,
         Operation.RECORD_PAYMENT,
+        Operation.CREDIT_RETURN,
         Operation.READ_CHANGES,
         Operation.READ_BOOKS,
     }
@@ -61,7 +65,7 @@ OPERATIONS = frozenset(
 
 
 class Tryton:
-    """Tryton 8.2. Returns are not taken yet: it does not declare them."""
+    """Tryton 8.2."""
 
     def __init__(self, name: str, options: TrytonOptions) -> None:
         self.name = name
@@ -74,11 +78,14 @@ class Tryton:
         self._rpc = TrytonRpc(name, options)
         self._masters = TrytonMasters(self._rpc, options.warehouse)
         names = TrytonNames(self._rpc)
-        self._orders = TrytonOrders(self._rpc, names, options.price_digits)
-        self._amendments = TrytonAmendments(self._rpc, options.price_digits)
-        self._shipments = TrytonShipments(self._rpc)
-        self._invoices = TrytonInvoices(self._rpc, names, options.tax_account)
+        sales = TrytonSales(self._rpc)
+        postings = TrytonPostings(self._rpc, names, options.tax_account)
+        self._orders = TrytonOrders(self._rpc, sales, names, options.price_digits)
+        self._amendments = TrytonAmendments(self._rpc, sales, options.price_digits)
+        self._shipments = TrytonShipments(self._rpc, sales)
+        self._invoices = TrytonInvoices(self._rpc, postings)
         self._payments = TrytonPayments(self._rpc, names, options.payment_journal)
+        self._returns = TrytonReturns(self._rpc, sales, postings, options.price_digits)
         self._books = TrytonBooks(self._rpc)
 
     async def check_health(self) -> Health:
@@ -143,9 +150,8 @@ class Tryton:
         return await _each(commands, self._payments.record)
 
     async def credit_returns(self, commands: Sequence[ReturnCommand]) -> Sequence[CreditMemo | Failure]:
-        """Not declared: a person takes the return in Tryton."""
-        message = f"{self.name}: this connector takes no returns; take it in Tryton and resolve the exception"
-        return [Rejected(message, system=self.name, code=f"{self.name}.no_returns") for _ in commands]
+        """Take goods back onto the shelf and post the credit note of each return."""
+        return await _each(commands, self._returns.credit)
 
     async def read_books(self, since: datetime | None = None) -> Sequence[BookEntry]:
         """Every sale, invoice, credit note and payment."""

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from tallystick.documents.money import from_minor, minor_digits
-from tallystick.systems.ports import InvoiceCommand
 from tallystick.systems.tryton.references import References
 from tallystick.systems.tryton.rpc import TrytonRpc
 from tallystick.systems.tryton.sale_values import noted_tax
 
 
-async def taxes_of(
-    rpc: TrytonRpc, account: int, invoices: Sequence[tuple[InvoiceCommand, int]]
-) -> dict[int, dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Our reference for an invoice or credit note, and that of the sale it is of."""
+
+    reference: str
+    sale_reference: str
+
+
+async def taxes_of(rpc: TrytonRpc, account: int, invoices: Sequence[tuple[Naming, int]]) -> dict[int, dict[str, Any]]:
     """The tax line of each draft invoice whose sale carries an amount of the tax service, by invoice id.
 
     It is a manual tax in Tryton's words: computed elsewhere, posted as it is. Raises a Failure.
     """
     sales = await References(rpc, "sale.sale", "reference", ("untaxed_amount", "currency.code", "invoices")).find(
-        [command.order_reference for command, _ in invoices]
+        [naming.sale_reference for naming, _ in invoices]
     )
     rows = await rpc.search(
         "sale.line",
@@ -48,8 +54,8 @@ async def taxes_of(
     billed_charges, sale_charges = _sums(charges, "invoice"), _sums(rows, "sale")
     by_invoice = {row["id"]: row | {"goods": row["untaxed_amount"] - billed_charges[row["id"]]} for row in read}
     lines: dict[int, dict[str, Any]] = {}
-    for command, invoice in invoices:
-        sale = sales.get(command.order_reference)
+    for naming, invoice in invoices:
+        sale = sales.get(naming.sale_reference)
         if sale is None or sale["id"] not in amounts or invoice not in by_invoice:
             continue
         named = [by_invoice[each] for each in sale["invoices"] if each in by_invoice and by_invoice[each]["reference"]]
@@ -57,7 +63,7 @@ async def taxes_of(
         goods = sale["untaxed_amount"] - sale_charges[sale["id"]]
         share = _share(from_minor(amounts[sale["id"]], currency), goods, by_invoice[invoice], named, currency)
         # The next invoice of the same sale in this call must see this one as taken.
-        by_invoice[invoice] |= {"tax_amount": share, "reference": command.reference}
+        by_invoice[invoice] |= {"tax_amount": share, "reference": naming.reference}
         lines[invoice] = {
             "description": "Sales tax (tax service)",
             "account": account,

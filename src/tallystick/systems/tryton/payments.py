@@ -14,6 +14,7 @@ from tallystick.systems.tryton.jsonrpc import Warned
 from tallystick.systems.tryton.names import TrytonNames
 from tallystick.systems.tryton.references import References
 from tallystick.systems.tryton.rpc import TrytonRpc
+from tallystick.systems.tryton.turns import in_turns
 
 _MODEL = "account.statement"
 _WARNINGS = 3
@@ -31,17 +32,8 @@ class TrytonPayments:
         self._statements = References(rpc, _MODEL, "name")
 
     async def record(self, commands: Sequence[PaymentCommand]) -> list[PaymentRecorded | Failure]:
-        """Record each once. Two payments of one invoice are taken in turn, since the second sees what the first left open."""
-        results: dict[int, PaymentRecorded | Failure] = {}
-        waiting = list(enumerate(commands))
-        while waiting:
-            turn: dict[str, tuple[int, PaymentCommand]] = {}
-            for at, command in waiting:
-                turn.setdefault(command.invoice_number or command.reference, (at, command))
-            answers = await self._record_once([command for _, command in turn.values()])
-            results.update(zip((at for at, _ in turn.values()), answers, strict=True))
-            waiting = [each for each in waiting if each[0] not in results]
-        return [results[at] for at in range(len(commands))]
+        """Record each once; a second payment of an invoice pays what the first leaves open."""
+        return await in_turns(commands, lambda command: command.invoice_number or command.reference, self._record_once)
 
     async def _record_once(self, commands: Sequence[PaymentCommand]) -> list[PaymentRecorded | Failure]:
         references = [command.reference for command in commands]

@@ -107,7 +107,7 @@ def sale_values(command: OrderCommand, catalogue: Catalogue) -> dict[str, Any]:
     taxes = [["add", [catalogue.tax(region, country)]]] if command.tax_amount is None else []
     lines = [_line_values(line, catalogue, taxes) for line in sale_lines(order, catalogue.price_digits)]
     if command.tax_amount is not None:
-        lines.append(_tax_line(command.tax_amount))
+        lines.append(tax_line(command.tax_amount))
     return {
         "reference": command.reference,
         "description": f"{order.channel} {order.order_number}"[:140],
@@ -144,24 +144,29 @@ def _line_values(line: SaleLine, catalogue: Catalogue, taxes: list[Any]) -> dict
 
 
 def _net_price(line: OrderLine, order: Order, digits: int) -> Decimal:
-    """Tryton's line has no discount, and it rounds half to even: the price, net of the discount, that gives the agreed amount.
+    """Tryton's line has no discount: the price, net of it, that gives the agreed amount. Raises UnknownCodeError."""
+    amount = from_minor(line.net_amount(order.currency, order.rounding), order.currency)
+    cent = Decimal(1).scaleb(-minor_digits(order.currency))
+    price = fitting_price(amount, line.quantity, line.unit_price * (1 - line.discount), digits, cent)
+    if price is None:
+        raise UnknownCodeError(
+            f"line {line.line_number}: no unit price of {digits} digits gives {amount} for {line.quantity}; "
+            "raise price_decimal in Tryton's configuration and price_digits here, or split the line"
+        )
+    return price
 
-    Raises UnknownCodeError when no price of so many digits does.
-    """
-    agreed = line.net_amount(order.currency, order.rounding)
-    step, cent = Decimal(1).scaleb(-digits), Decimal(1).scaleb(-minor_digits(order.currency))
-    amount = from_minor(agreed, order.currency)
-    for price in (line.unit_price * (1 - line.discount), amount / line.quantity):
+
+def fitting_price(amount: Decimal, quantity: Decimal, agreed: Decimal, digits: int, cent: Decimal) -> Decimal | None:
+    """The unit price, the agreed one where it can be, of which Tryton, rounding half to even, makes this amount; None: none."""
+    step = Decimal(1).scaleb(-digits)
+    for price in (agreed, amount / quantity):
         rounded = price.quantize(step, rounding=ROUND_HALF_EVEN)
-        if (rounded * line.quantity).quantize(cent, rounding=ROUND_HALF_EVEN) == amount:
+        if (rounded * quantity).quantize(cent, rounding=ROUND_HALF_EVEN) == amount:
             return rounded
-    raise UnknownCodeError(
-        f"line {line.line_number}: no unit price of {digits} digits gives {amount} for {line.quantity}; "
-        "raise price_decimal in Tryton's configuration and price_digits here, or split the line"
-    )
+    return None
 
 
-def _tax_line(tax_amount: int) -> dict[str, Any]:
+def tax_line(tax_amount: int) -> dict[str, Any]:
     """A comment on the sale that holds the tax service's amount until its invoices are posted."""
     return {
         "type": "comment",

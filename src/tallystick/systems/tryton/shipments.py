@@ -15,8 +15,9 @@ from tallystick.systems.failure import Failure, Rejected, Transient
 from tallystick.systems.ports import ShipmentCommand, ShipmentRecorded
 from tallystick.systems.tryton.buttons import press
 from tallystick.systems.tryton.processing import process_again
-from tallystick.systems.tryton.references import References
 from tallystick.systems.tryton.rpc import TrytonRpc
+from tallystick.systems.tryton.sales import TrytonSales
+from tallystick.systems.tryton.turns import in_turns
 
 _STEPS = (
     ("draft", "wait", "waiting"),
@@ -33,23 +34,13 @@ _UNTAKEN = ["OR", ("reference", "=", None), ("reference", "=", "")]
 class TrytonShipments:
     """Records dispatches."""
 
-    def __init__(self, rpc: TrytonRpc) -> None:
+    def __init__(self, rpc: TrytonRpc, sales: TrytonSales) -> None:
         self._rpc = rpc
-        self._sales = References(rpc, "sale.sale", "reference", ("shipments",))
+        self._sales = sales
 
     async def record(self, commands: Sequence[ShipmentCommand]) -> list[ShipmentRecorded | Failure]:
-        """Two shipments of one sale are taken in turn, since the second ships from what the first leaves open."""
-        results: dict[int, ShipmentRecorded | Failure] = {}
-        waiting = list(enumerate(commands))
-        while waiting:
-            turn: dict[str, tuple[int, ShipmentCommand]] = {}
-            for at, command in waiting:
-                turn.setdefault(command.order_reference, (at, command))
-            chosen = [at for at, _ in turn.values()]
-            answers = await self._record_once([command for _, command in turn.values()])
-            results.update(zip(chosen, answers, strict=True))
-            waiting = [each for each in waiting if each[0] not in results]
-        return [results[at] for at in range(len(commands))]
+        """Record each once; a second shipment of a sale ships from what the first leaves open."""
+        return await in_turns(commands, lambda command: command.order_reference, self._record_once)
 
     async def _record_once(self, commands: Sequence[ShipmentCommand]) -> list[ShipmentRecorded | Failure]:
         references = [command.reference for command in commands]
