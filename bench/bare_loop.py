@@ -1,0 +1,48 @@
+"""The limit that the mailbox is measured against: claims with SKIP LOCKED in batches, written by hand, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import asyncpg
+
+from tallystick.store.pool import Connection
+
+BATCH = 100
+
+_SETUP = """
+    drop table if exists bare_messages;
+    create table bare_messages (
+        id bigint generated always as identity primary key,
+        queue text not null,
+        payload jsonb not null,
+        available_at timestamptz not null default now(),
+        claimed_by text
+    );
+    create index on bare_messages (queue, available_at, id);
+"""
+_CLAIM = """
+    with heads as (
+        select id from bare_messages where queue = $1 and available_at <= now()
+        order by available_at, id limit $2 for update skip locked)
+    update bare_messages m set available_at = now() + interval '60 seconds', claimed_by = $3
+    from heads where m.id = heads.id returning m.id, m.payload
+"""
+
+
+async def fill(connection: Connection, payloads: Sequence[Mapping[str, object]]) -> None:
+    """A new table with these messages in it."""
+    await connection.execute(_SETUP)
+    await connection.execute(
+        "insert into bare_messages (queue, payload) select 'bench', payload from unnest($1::jsonb[]) as m (payload)",
+        payloads,
+    )
+
+
+async def drain(connection: asyncpg.Connection[asyncpg.Record], worker: str) -> int:
+    """Claim, do nothing, delete, a commit each, until none is left; returns how many it took."""
+    taken = 0
+    while rows := await connection.fetch(_CLAIM, "bench", BATCH, worker):
+        await connection.execute("delete from bare_messages where id = any($1::bigint[])", [row["id"] for row in rows])
+        taken += len(rows)
+    return taken
