@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from tallystick.documents.invoice import Invoice
@@ -14,7 +14,8 @@ from tallystick.documents.order import Charge, Order, OrderLine
 from tallystick.documents.payment import Payment
 from tallystick.documents.returns import Return, ReturnLine
 from tallystick.documents.shipment import Shipment, ShipmentLine
-from tallystick.systems.conformance.verdicts import only
+from tallystick.systems.conformance.verdicts import only, succeeded
+from tallystick.systems.failure import Failure
 from tallystick.systems.ports import (
     BookEntry,
     Erp,
@@ -27,6 +28,8 @@ from tallystick.systems.ports import (
     ShipmentCommand,
 )
 
+Command = TypeVar("Command")
+Answer = TypeVar("Answer")
 UNKNOWN = "NO-SUCH-ID"
 
 
@@ -112,10 +115,21 @@ class Desk:
 
     async def commit(self, *quantities: int, tax_amount: int | None = None, **more: Any) -> OrderCommand:
         """Commit an order; the command comes back with the ERP's number."""
-        command = self.command(*quantities, tax_amount=tax_amount, **more)
-        committed: OrderCommitted = only(await self.erp.commit_orders([command]))
-        assert committed.reference == command.reference
-        return replace(command, erp_reference=committed.erp_reference)
+        return (await self.commit_all([self.command(*quantities, tax_amount=tax_amount, **more)]))[0]
+
+    async def commit_all(self, commands: Sequence[OrderCommand]) -> list[OrderCommand]:
+        """Commit orders; the commands come back with the ERP's numbers."""
+        committed: list[OrderCommitted] = await self.send_all(self.erp.commit_orders, commands)
+        assert [each.reference for each in committed] == [each.reference for each in commands]
+        return [replace(each, erp_reference=made.erp_reference) for each, made in zip(commands, committed, strict=True)]
+
+    async def send_all(
+        self, send: Callable[[Sequence[Command]], Awaitable[Sequence[Answer | Failure]]], commands: Sequence[Command]
+    ) -> list[Answer]:
+        """Send commands in batches as large as the connector takes; the answers, all of them successes."""
+        size = self.erp.capabilities.batch_size
+        batches = [commands[at : at + size] for at in range(0, len(commands), size)]
+        return [answer for batch in batches for answer in succeeded(await send(batch))]
 
     def shipment(self, command: OrderCommand, quantities: Mapping[int, int], *, final: bool = False) -> ShipmentCommand:
         """A command to record a shipment of a committed order: quantities by line number."""

@@ -76,7 +76,7 @@ class ErpTrouble(ErpDesk):
             proxy.heal()
             async with behind(proxy, scenario) as healed:
                 only(await write.send(healed.erp, [replace(command, verify=True)]))
-        await write.once(desk, command)
+        await write.once(desk, [command])
 
     @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.operation)
     async def test_an_answer_lost_at_any_call_never_does_it_twice(
@@ -85,9 +85,9 @@ class ErpTrouble(ErpDesk):
         needs(desk, write.operation)
         kinds: set[type[Failure]] = set()
         async with FaultProxy(scenario.url) as proxy:
-            calls = await _calls(write, desk, proxy)
-            for position in spread(calls, scenario.probes):
-                command = await write.prepare(desk)
+            positions = spread(await _calls(write, desk, proxy), scenario.probes)
+            commands = await write.prepare(desk, len(positions))
+            for position, command in zip(positions, commands, strict=True):
                 async with behind(proxy, scenario) as troubled:
                     proxy.strike(Fault.LOST_AFTER, position)
                     answer = (await write.send(troubled.erp, [command]))[0]
@@ -97,7 +97,7 @@ class ErpTrouble(ErpDesk):
                         kinds.add(type(answer))
                         show_no_secrets([answer], scenario.secrets)
                     only(await write.send(troubled.erp, [replace(command, verify=True)]))
-                await write.once(desk, command)
+        await write.once(desk, commands)
         assert Unknown in kinds, "where the call that does the work loses its answer, the outcome is unknown"
 
     async def test_a_batch_whose_answer_is_lost_is_sorted_out_item_by_item(
@@ -117,13 +117,12 @@ class ErpTrouble(ErpDesk):
                 ]
                 committed = succeeded(await troubled.erp.commit_orders(repeated))
         assert [each.reference for each in committed] == [each.reference for each in repeated]
-        for command in commands:
-            await WRITES[0].once(desk, command)
+        await WRITES[0].once(desk, commands)
 
 
 async def _calls(write: Write, desk: Desk, proxy: FaultProxy) -> int:
     """How many calls a new connector makes for this write, signing in included."""
-    command = await write.prepare(desk)
+    (command,) = await write.prepare(desk, 1)
     async with behind(proxy, desk.scenario) as measured:
         proxy.heal()
         only(await write.send(measured.erp, [command]))
