@@ -13,6 +13,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import structlog
 
 from tallystick.store.embedded import start_embedded, with_database
 from tallystick.store.migrate import upgrade_schema
@@ -20,6 +21,13 @@ from tallystick.store.pool import Pool, open_pool
 
 _numbers = itertools.count(1)
 _TEMPLATE = f"tallystick_template_{os.getpid()}"
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A command run in this process sends the logs to a stream that ends with its test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
