@@ -17,7 +17,8 @@ __all__ = ["tryton_server"]
 
 class TestTrytonConformance(ErpConformance):
     @pytest.fixture(scope="class")
-    def scenario(self, tryton_server: TrytonServer) -> ErpScenario:
+    @classmethod
+    def scenario(cls, tryton_server: TrytonServer) -> ErpScenario:
         def connected(url: str, read_timeout: float) -> Erp:
             options = {
                 "url": url,
@@ -44,5 +45,5 @@ class TestTrytonConformance(ErpConformance):
             blocked_customer_id="C-GONE",
             change_master=change_master,
             secrets=(tryton_server.password,),
-            probes=8,
+            probes=6,
         )

@@ -7,7 +7,8 @@ Subclass the role's class in a test module, give it a `scenario` fixture, and py
 
     class TestOurErp(ErpConformance):
         @pytest.fixture(scope="class")
-        def scenario(self) -> ErpScenario: ...
+        @classmethod
+        def scenario(cls) -> ErpScenario: ...
 
 The tests are asynchronous: set `asyncio_mode = "auto"` for pytest-asyncio. docs/how-to/new-connector.md tells the rest.
 """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -30,8 +31,8 @@ class WmsScenario(RequestScenario):
     unit: str = "EA"
     warehouse: str | None = None
     ship_to: Address = _SHIP_TO
-    dispatch: Callable[[ShipmentCommand], Awaitable[None]] | None = None
-    """Makes the goods of a request leave, by the test's own means."""
+    shipping: Callable[[ShipmentCommand], AbstractAsyncContextManager[None]] | None = None
+    """Entered before a request is sent; when it is left, the request's goods have left, by the test's own means."""
 
 
 class WmsConformance(AcceptedRequests):
@@ -76,9 +77,9 @@ class WmsConformance(AcceptedRequests):
             assert only(await system.cancel_shipments([each])).reference == request.reference
 
     async def test_goods_that_left_cannot_be_cancelled(self, system: Any, scenario: WmsScenario) -> None:
-        if scenario.dispatch is None:
+        if scenario.shipping is None:
             pytest.skip("the scenario cannot make goods leave")
         request = self.make(scenario)
-        only(await system.request_shipments([request]))
-        await scenario.dispatch(request)
+        async with scenario.shipping(request):
+            only(await system.request_shipments([request]))
         rejected(await system.cancel_shipments([request]))
