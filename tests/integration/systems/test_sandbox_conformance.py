@@ -86,7 +86,6 @@ class TestSandboxWms(WmsConformance):
 
         @asynccontextmanager
         async def shipping(request: ShipmentCommand) -> AsyncIterator[None]:
-            plan = {"kind": "complete", "delay_seconds": 0}
             number = request.order.order_number
             await sandbox.call("wms", "PUT", f"/plans/{number}", {"kind": "complete", "delay_seconds": 0})
             yield
