@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from tallystick.checks.promises import promise_of, promises_of_changes
 from tallystick.control.audit import SYSTEM
@@ -135,32 +135,18 @@ def _difference(work: Work, order: Order, answer: OrderCommitted, due_hours: flo
     """An exception where the ERP's untaxed total is not the order's; the flow goes on, invoices will differ the same way."""
     if answer.net_amount is None or answer.net_amount == order.net_amount:
         return ()
-    transaction = work.dossier.transaction
     ours, theirs = format_minor(order.net_amount, order.currency), format_minor(answer.net_amount, order.currency)
-    risk = abs(answer.net_amount - order.net_amount)
     message = f"the ERP holds it at {theirs} {order.currency} net, the order says {ours}; correct the one that is wrong"
     reason = {
         "code": "order.total_differs",
         "message": message,
         "order_value": ours,
         "system_value": theirs,
-        "money_at_risk": risk,
+        "money_at_risk": abs(answer.net_amount - order.net_amount),
     }
-    return (
-        ExceptionOpening(
-            entity=transaction.entity,
-            type="order.differs",
-            stage=COMMITMENT,
-            summary=f"order {order.order_number} differs in the ERP ({answer.erp_reference}): {message}",
-            transaction_id=transaction.id,
-            system=work.delivery.system,
-            reasons=(reason,),
-            context={"erp_reference": answer.erp_reference},
-            money_at_risk=risk,
-            currency=order.currency,
-            due_in=timedelta(hours=due_hours),
-        ),
-    )
+    summary = f"order {order.order_number} differs in the ERP ({answer.erp_reference}): {message}"
+    context = {"erp_reference": answer.erp_reference}
+    return (work.difference("order.differs", COMMITMENT, summary, [reason], due_hours, **context),)
 
 
 def _warehouse_first(flow: Flow, work: Work) -> Result | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from tallystick.control.exceptions import ExceptionOpening
 from tallystick.documents.event import EventType
@@ -117,20 +116,11 @@ def _differences(work: Work, invoice: Invoice, entity: Entity) -> tuple[Exceptio
     reasons = invoice_differences(invoice, _expectation(work, entity))
     if not reasons:
         return ()
-    risk = sum(reason["money_at_risk"] for reason in reasons)
-    return (
-        ExceptionOpening(
-            entity=transaction.entity,
-            type="invoice.differs",
-            stage=INVOICING,
-            summary=f"invoice {invoice.number} differs from order {transaction.order_number} in {len(reasons)} points "
-            f"by {format_minor(risk, transaction.currency)} {transaction.currency}: {reasons[0]['message']}",
-            transaction_id=transaction.id,
-            system=work.delivery.system,
-            reasons=tuple(reasons),
-            context={"invoice_number": invoice.number},
-            money_at_risk=risk,
-            currency=transaction.currency,
-            due_in=timedelta(hours=entity.policy.exception_due_hours),
-        ),
+    risk = format_minor(sum(reason["money_at_risk"] for reason in reasons), transaction.currency)
+    summary = (
+        f"invoice {invoice.number} differs from order {transaction.order_number} in {len(reasons)} points by {risk} "
+        f"{transaction.currency}: {reasons[0]['message']}"
     )
+    due_hours = entity.policy.exception_due_hours
+    context = {"invoice_number": invoice.number}
+    return (work.difference("invoice.differs", INVOICING, summary, reasons, due_hours, **context),)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 
 from tallystick.control.exceptions import ExceptionOpening
@@ -155,21 +154,8 @@ def _on_account(
         "system_value": applied,
         "money_at_risk": answer.on_account_amount,
     }
-    return (
-        ExceptionOpening(
-            entity=transaction.entity,
-            type="payment.on_account",
-            stage=SETTLEMENT,
-            summary=message,
-            transaction_id=transaction.id,
-            system=work.delivery.system,
-            reasons=(reason,),
-            context={"payment_number": payment.number, "invoice_number": payment.invoice_number},
-            money_at_risk=answer.on_account_amount,
-            currency=payment.currency,
-            due_in=timedelta(hours=due_hours),
-        ),
-    )
+    context = {"payment_number": payment.number, "invoice_number": payment.invoice_number}
+    return (work.difference("payment.on_account", SETTLEMENT, message, [reason], due_hours, **context),)
 
 
 def _reference(work: Work, kind: str, theirs: str, ours: str) -> CrossReference:

@@ -51,6 +51,25 @@ class Work:
             detail=detail or None,
         )
 
+    def difference(
+        self, kind: str, stage: str, summary: str, reasons: Sequence[dict[str, Any]], due_hours: float, **context: Any
+    ) -> ExceptionOpening:
+        """An exception where two sides disagree and the flow goes on; the money at risk is its reasons' together."""
+        transaction = self.dossier.transaction
+        return ExceptionOpening(
+            entity=transaction.entity,
+            type=kind,
+            stage=stage,
+            summary=summary,
+            transaction_id=transaction.id,
+            system=self.delivery.system,
+            reasons=tuple(reasons),
+            context=context,
+            money_at_risk=sum(reason["money_at_risk"] for reason in reasons),
+            currency=transaction.currency,
+            due_in=timedelta(hours=due_hours),
+        )
+
     @property
     def sender(self) -> str:
         """The system whose event the message is; where it is none, the system it goes to."""
