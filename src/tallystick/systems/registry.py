@@ -38,9 +38,17 @@ def connect(name: str, kind: str, options: Mapping[str, Any]) -> System:
     """
     factory = _factory(name, kind)
     try:
-        return factory(name, options)
+        system = factory(name, options)
     except ValidationError as error:
         raise SettingsError(_first_error(name, error)) from None
+    except ValueError as error:
+        raise SettingsError(f"systems.{name}: {one_line(error)}") from error
+    if not isinstance(system, System):
+        made = type(system).__name__
+        raise SettingsError(
+            f"systems.{name}.kind: the factory of {kind!r} made a {made}, which is no System; mend its package"
+        )
+    return system
 
 
 def require(system: System, operations: Iterable[Operation]) -> None:

@@ -80,6 +80,11 @@ class AcceptedRequests(ABC):
         assert len({each.system_reference for each in accepted}) == len(requests)
         assert list(await self.send(system, [])) == []
 
+    async def test_it_takes_as_many_calls_at_once_as_it_says(self, system: Any, scenario: RequestScenario) -> None:
+        requests = [self.make(scenario) for _ in range(system.capabilities.concurrency)]
+        answers = await asyncio.gather(*(self.send(system, [request]) for request in requests))
+        assert [only(answer).reference for answer in answers] == [each.reference for each in requests]
+
     async def test_the_same_reference_twice_is_taken_once(self, system: Any, scenario: RequestScenario) -> None:
         request = self.make(scenario)
         first = only(await self.send(system, [request]))

@@ -46,6 +46,13 @@ class ErpOrders(ErpDesk):
         assert [each.reference for each in committed] == [each.reference for each in commands]
         assert len({each.erp_reference for each in committed}) == size
 
+    async def test_it_takes_as_many_calls_at_once_as_it_says(self, desk: Desk) -> None:
+        commands = [desk.command(1) for _ in range(desk.erp.capabilities.concurrency)]
+        answers = await asyncio.gather(*(desk.erp.commit_orders([command]) for command in commands))
+        committed = [only(answer) for answer in answers]
+        assert [each.reference for each in committed] == [each.reference for each in commands]
+        assert len({each.erp_reference for each in committed}) == len(commands)
+
     async def test_an_empty_batch_has_no_answers(self, desk: Desk) -> None:
         assert list(await desk.erp.commit_orders([])) == []
 

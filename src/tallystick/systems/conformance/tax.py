@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -98,6 +99,11 @@ class TaxConformance:
         alone = [only(await tax.calculate_tax([order], _NOBODY)) for order in orders]
         assert list(answers) == alone
         assert list(await tax.calculate_tax([], _NOBODY)) == []
+
+    async def test_it_takes_as_many_calls_at_once_as_it_says(self, tax: Any, scenario: TaxScenario) -> None:
+        orders = [scenario.order(quantity + 1) for quantity in range(tax.capabilities.concurrency)]
+        answers = await asyncio.gather(*(tax.calculate_tax([order], _NOBODY) for order in orders))
+        assert [only(answer) for answer in answers] == succeeded(await tax.calculate_tax(orders, _NOBODY))
 
     async def test_an_address_nobody_knows_is_rejected_alone(self, tax: Any, scenario: TaxScenario) -> None:
         if scenario.unknown is None:
