@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -82,23 +83,11 @@ async def held_for_facts(flow: Flow) -> Delivery:
     body = order("A").model_dump(mode="json", exclude_none=True)
     [answer] = await submit_orders(Intake(flow), [Submission(order("A"), body, "tester", b"")])
     assert answer.body["decision"] == "hold"
-    row = await flow.pool.fetchrow("select * from messages where kind = 'check_again'")
-    assert row is not None
-    return Delivery(
-        row["id"],
-        row["position"],
-        row["entity"],
-        row["stage"],
-        row["system"],
-        row["kind"],
-        row["lane"],
-        row["transaction_id"],
-        row["payload"],
-        1,
-        0,
-        row["created_at"],
-        verify=False,
-    )
+    minute = timedelta(seconds=60)
+    async with flow.pool.acquire() as connection:
+        [delivery] = await flow.carrier.claim(connection, Route("intake", "erp"), limit=9, worker="test", lease=minute)
+    assert delivery.kind == "check_again"
+    return delivery
 
 
 @pytest.fixture
