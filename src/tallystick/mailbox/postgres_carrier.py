@@ -15,8 +15,18 @@ from tallystick.store.pool import Connection
 OFFERS_CHANNEL = "tallystick_offers"
 
 
+# The deliveries ($1, $2) that are still the latest of their messages. `is true` keeps the pairs a table to look up in: taken
+# for a join, they would be compared each with each where the planner expects few rows.
+_HELD = """m.id = any($1::uuid[]) and m.claimed_by is not null
+    and ((m.id, m.deliveries) in (select * from unnest($1::uuid[], $2::int[]))) is true"""
+
+
 class PostgresCarrier:
-    """Messages as rows of one table that holds live ones only, so a claim's cost grows with what waits, not with history."""
+    """Messages as rows of one table that holds live ones only, so a claim's cost grows with what waits, not with history.
+
+    The table is empty one moment and holds a hundred thousand messages the next, so every statement is written to have one
+    plan that is good for both: `= any($1)` beside a join keeps it to the rows that are asked for, however they are joined.
+    """
 
     async def offer(self, connection: Connection, messages: Sequence[Message]) -> None:
         """Insert messages and wake each route once when the caller's transaction commits.
@@ -36,9 +46,11 @@ class PostgresCarrier:
                 as m (id, entity, stage, system, kind, lane, transaction_id, payload, available_at, place)
             left join lateral (
                 select 'parked' as state from messages head
-                where head.lane = m.lane and head.stage = m.stage and head.system = m.system
-                    and head.deliveries > 0 and head.state = 'dead'
-                limit 1 for key share skip locked) behind on true
+                where head.id = (select started.id from messages started
+                                 where started.lane = m.lane and started.stage = m.stage and started.system = m.system
+                                     and started.deliveries > 0)
+                    and head.state = 'dead'
+                for key share skip locked) behind on true
             order by place
             """,
             [each.id for each in messages],
@@ -79,11 +91,8 @@ class PostgresCarrier:
     async def extend(self, connection: Connection, deliveries: Sequence[Delivery], lease: timedelta) -> set[UUID]:
         """Renew leases of deliveries that are still the latest."""
         rows = await connection.fetch(
-            """
-            update messages m set available_at = now() + $3::interval
-            from unnest($1::uuid[], $2::int[]) as held (id, deliveries)
-            where m.id = held.id and m.deliveries = held.deliveries and m.claimed_by is not null
-            returning m.id
+            f"""
+            update messages m set available_at = now() + $3::interval where {_HELD} returning m.id
             """,
             *_fences(deliveries),
             lease,
@@ -95,12 +104,8 @@ class PostgresCarrier:
         if not deliveries:
             return set()
         rows = await connection.fetch(
-            """
-            with finished as (
-                delete from messages m using unnest($1::uuid[], $2::int[]) as held (id, deliveries)
-                where m.id = held.id and m.deliveries = held.deliveries and m.claimed_by is not null
-                returning m.*
-            )
+            f"""
+            with finished as (delete from messages m where {_HELD} returning m.*)
             insert into message_log (id, entity, stage, system, kind, lane, transaction_id, payload, outcome, deliveries,
                                      attempts, worker, created_at)
             select id, entity, stage, system, kind, lane, transaction_id, payload, 'done', deliveries, attempts, $3, created_at
@@ -126,7 +131,7 @@ class PostgresCarrier:
                 last_failure = held.failure
             from unnest($1::uuid[], $2::int[], $3::bool[], $4::interval[], $5::int[], $6::jsonb[])
                 as held (id, deliveries, dead, delay, burnt, failure)
-            where m.id = held.id and m.deliveries = held.deliveries and m.claimed_by is not null
+            where m.id = any($1) and m.id = held.id and m.deliveries = held.deliveries and m.claimed_by is not null
             returning m.id
             """,
             *_fences([each.delivery for each in deferrals]),
@@ -173,8 +178,8 @@ class PostgresCarrier:
                                     else greatest(follower.available_at, now() + head.delay) end
             from unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::interval[])
                 as head (lane, stage, system, dead, delay)
-            where follower.lane = head.lane and follower.stage = head.stage and follower.system = head.system
-                and follower.deliveries = 0 and follower.state = 'ready'
+            where follower.lane = any($1) and follower.lane = head.lane and follower.stage = head.stage
+                and follower.system = head.system and follower.deliveries = 0 and follower.state = 'ready'
             """,
             [each.delivery.lane for each in kept],
             [each.delivery.stage for each in kept],
@@ -186,11 +191,7 @@ class PostgresCarrier:
     async def give_back(self, connection: Connection, deliveries: Sequence[Delivery], delay: timedelta) -> None:
         """Release claims; the delivery count stays, so the next delivery verifies."""
         await connection.execute(
-            """
-            update messages m set available_at = now() + $3::interval, claimed_by = null
-            from unnest($1::uuid[], $2::int[]) as held (id, deliveries)
-            where m.id = held.id and m.deliveries = held.deliveries and m.claimed_by is not null
-            """,
+            f"update messages m set available_at = now() + $3::interval, claimed_by = null where {_HELD}",
             *_fences(deliveries),
             delay,
         )

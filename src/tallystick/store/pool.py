@@ -16,6 +16,12 @@ else:  # generic in its type stubs only
     Pool = asyncpg.Pool
 
 
+# Plans are kept, and many are made while a table is as good as empty: on an installation's first day, or of a queue that has
+# just been worked off. Reading it whole looks cheap then, and is ruinous when it has grown. All but a few statements go by
+# key, and those few still read the whole table, for they have no other way.
+_PLANNING = {"enable_seqscan": "off", "jit": "off"}
+
+
 def encode_json(value: Any) -> str:
     """JSON text of plain data; also of UUIDs, datetimes and dataclasses; Decimals become strings so that no digit is lost."""
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
@@ -44,5 +50,5 @@ async def open_pool(url: str, *, size: int = 8, application: str = "tallystick")
         max_size=size,
         init=_prepare,
         command_timeout=60,
-        server_settings={"application_name": application, "timezone": "UTC"},
+        server_settings={"application_name": application, "timezone": "UTC", **_PLANNING},
     )
