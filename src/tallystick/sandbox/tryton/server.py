@@ -56,11 +56,11 @@ class TrytonServer:
     @property
     def user(self) -> str:
         """The integration user's login."""
-        return _ADMIN
+        return setup.INTEGRATION_USER
 
     @property
     def password(self) -> str:
-        """The integration user's password, made when the template was prepared."""
+        """The integration user's password, and the administrator's: made when the folder was first used."""
         return self._password
 
     @property
@@ -104,7 +104,7 @@ class TrytonServer:
         self.start()
         try:
             with self.client() as client:
-                setup.set_up(client, taxes=built_in_rates(), today=_today())
+                setup.set_up(client, taxes=built_in_rates(), today=_today(), password=self._password)
         finally:
             self.stop()
         self._sql(f"alter database {making} rename to {template}")
@@ -159,8 +159,8 @@ class TrytonServer:
                 self.kill()
 
     def client(self) -> TrytonClient:
-        """A signed-in session of the integration user."""
-        return TrytonClient(self.url, self.database, self.user, self.password)
+        """A signed-in session of the administrator."""
+        return TrytonClient(self.url, self.database, _ADMIN, self.password)
 
     def _template(self) -> str:
         """The template's name is a digest of all that is in it and of how it is made: whatever changes makes a new one."""

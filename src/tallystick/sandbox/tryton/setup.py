@@ -21,12 +21,26 @@ MODULES = (
     "sale_price_list",
     "stock",
 )
+INTEGRATION_USER = "tallystick"
+INTEGRATION_GROUPS = (
+    "sale.group_sale",
+    "sale.group_sale_admin",
+    "sale_amendment.group_sale_amendment",
+    "stock.group_stock",
+    "stock.group_stock_force_assignment",
+    "stock.group_stock_cancellation",
+    "account.group_account",
+    "account_statement.group_statement",
+)
+"""What the integration user may do: no more than docs/how-to/connect-tryton.md asks for."""
 BASE_TAX = "Sales tax"
 TERMS = {"NET30": 30, "NET60": 60, "DIRECT": 0}
 
 
-def set_up(client: TrytonClient, *, taxes: Mapping[str, Decimal], today: date) -> None:
+def set_up(client: TrytonClient, *, taxes: Mapping[str, Decimal], today: date, password: str) -> None:
     """Make everything an order to cash needs that is no customer or product; `taxes` are rates by jurisdiction.
+
+    `password` is the integration user's.
 
     Raises TrytonRefusalError; then the database is not usable.
     """
@@ -38,6 +52,7 @@ def set_up(client: TrytonClient, *, taxes: Mapping[str, Decimal], today: date) -
     _journals(client, accounts, currency)
     _configuration(client)
     _invoice_print(client)
+    _integration_user(client, password)
 
 
 def _wizard(client: TrytonClient, name: str, steps: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
@@ -230,4 +245,22 @@ def _invoice_print(client: TrytonClient) -> None:
         "model.ir.action.report.write",
         [report],
         {"report_content_custom": text.encode(), "template_extension": "txt", "extension": ""},
+    )
+
+
+def _integration_user(client: TrytonClient, password: str) -> None:
+    groups = [client("model.ir.model.data.get_id", group) for group in INTEGRATION_GROUPS]
+    company = client.context["company"]
+    client(
+        "model.res.user.create",
+        [
+            {
+                "name": "Tallystick",
+                "login": INTEGRATION_USER,
+                "password": password,
+                "companies": [["add", [company]]],
+                "company": company,
+                "groups": [["add", groups]],
+            }
+        ],
     )

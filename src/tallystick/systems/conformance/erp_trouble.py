@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -85,18 +86,16 @@ class ErpTrouble(ErpDesk):
         needs(desk, write.operation)
         kinds: set[type[Failure]] = set()
         async with FaultProxy(scenario.url) as proxy:
-            positions = spread(await _calls(write, desk, proxy), scenario.probes)
-            commands = await write.prepare(desk, len(positions))
-            for position, command in zip(positions, commands, strict=True):
-                async with behind(proxy, scenario) as troubled:
-                    proxy.strike(Fault.LOST_AFTER, position)
-                    answer = (await write.send(troubled.erp, [command]))[0]
-                    proxy.heal()
-                    if isinstance(answer, Failure):
-                        assert not isinstance(answer, Rejected), f"call {position}: {answer.message}"
-                        kinds.add(type(answer))
-                        show_no_secrets([answer], scenario.secrets)
-                    only(await write.send(troubled.erp, [replace(command, verify=True)]))
+            calls = await _calls(write, desk, proxy)
+            chosen = spread(calls, scenario.probes)
+            commands = list(await write.prepare(desk, len(chosen)))
+            for position, command in zip(chosen, commands, strict=True):
+                kinds |= await _lose(write, desk, proxy, position, command)
+            for position in set(range(calls)) - set(chosen):
+                if Unknown in kinds:
+                    break
+                commands += await write.prepare(desk, 1)
+                kinds |= await _lose(write, desk, proxy, position, commands[-1])
         await write.once(desk, commands)
         assert Unknown in kinds, "where the call that does the work loses its answer, the outcome is unknown"
 
@@ -127,3 +126,17 @@ async def _calls(write: Write, desk: Desk, proxy: FaultProxy) -> int:
         proxy.heal()
         only(await write.send(measured.erp, [command]))
         return proxy.requests
+
+
+async def _lose(write: Write, desk: Desk, proxy: FaultProxy, position: int, command: Any) -> set[type[Failure]]:
+    """Lose the answer to one of the write's calls, then repeat the write; the kind of failure it was, if it was one."""
+    async with behind(proxy, desk.scenario) as troubled:
+        proxy.strike(Fault.LOST_AFTER, position)
+        answer = (await write.send(troubled.erp, [command]))[0]
+        proxy.heal()
+        assert not isinstance(answer, Rejected), f"call {position}: {answer.message}"
+        only(await write.send(troubled.erp, [replace(command, verify=True)]))
+    if not isinstance(answer, Failure):
+        return set()
+    show_no_secrets([answer], desk.scenario.secrets)
+    return {type(answer)}
