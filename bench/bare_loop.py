@@ -1,10 +1,12 @@
-"""The limit that the mailbox is measured against: claims with SKIP LOCKED in batches, written by hand, and nothing else."""
+"""The limit that the mailbox is measured against: claims with SKIP LOCKED in batches, written by hand, and nothing else.
+
+It has no lanes, no fencing, no log of what was finished, and can't be woken, paused, throttled or retried.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-import asyncpg
+from typing import Any
 
 from tallystick.store.pool import Connection
 
@@ -23,14 +25,14 @@ _SETUP = """
 """
 _CLAIM = """
     with heads as (
-        select id from bare_messages where queue = $1 and available_at <= now()
-        order by available_at, id limit $2 for update skip locked)
-    update bare_messages m set available_at = now() + interval '60 seconds', claimed_by = $3
+        select id from bare_messages where queue = 'bench' and available_at <= now()
+        order by available_at, id limit $1 for update skip locked)
+    update bare_messages m set available_at = now() + interval '60 seconds', claimed_by = $2
     from heads where m.id = heads.id returning m.id, m.payload
 """
 
 
-async def fill(connection: Connection, payloads: Sequence[Mapping[str, object]]) -> None:
+async def fill(connection: Connection, payloads: Sequence[Mapping[str, Any]]) -> None:
     """A new table with these messages in it."""
     await connection.execute(_SETUP)
     await connection.execute(
@@ -39,10 +41,10 @@ async def fill(connection: Connection, payloads: Sequence[Mapping[str, object]])
     )
 
 
-async def drain(connection: asyncpg.Connection[asyncpg.Record], worker: str) -> int:
+async def drain(connection: Connection, worker: str) -> int:
     """Claim, do nothing, delete, a commit each, until none is left; returns how many it took."""
     taken = 0
-    while rows := await connection.fetch(_CLAIM, "bench", BATCH, worker):
+    while rows := await connection.fetch(_CLAIM, BATCH, worker):
         await connection.execute("delete from bare_messages where id = any($1::bigint[])", [row["id"] for row in rows])
         taken += len(rows)
     return taken

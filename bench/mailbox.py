@@ -1,18 +1,27 @@
-"""How many messages a second the mailbox delivers to a handler that does nothing, beside a bare claim-and-commit loop."""
+"""How many messages a second the mailbox delivers to a handler that does nothing, beside a bare claim-and-commit loop.
+
+python -m bench.mailbox [--messages N] [--rounds N] [--workers N] [--profile]
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import contextlib
+import cProfile
 import os
+import pstats
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 from bench import bare_loop
+from bench.surroundings import scratch_folder, scratch_server
 
 from tallystick.mailbox.carrier import Route
 from tallystick.mailbox.dispatch import Dispatcher
@@ -22,6 +31,7 @@ from tallystick.settings import SystemSettings, Worker
 from tallystick.store.identifiers import new_id
 from tallystick.store.migrate import upgrade_schema
 from tallystick.store.pool import Connection, Pool, open_pool
+from tallystick.systems.failure import Failure
 
 ROUTE = Route("bench", "null")
 PAYLOAD = {"order_number": "B1000042", "revision": 1, "amount": 1_234_567, "reference": "T-0190c5c0", "note": "x" * 20}
@@ -30,11 +40,13 @@ _OFFER_AT_ONCE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class MailboxRates:
-    """Messages a second: the medians of rounds that alternated, and the number of worker processes."""
+    """Messages a second with so many worker processes: the medians of rounds that took turns, and every round."""
 
     workers: int
     mailbox: float
     bare: float
+    mailbox_rounds: tuple[float, ...]
+    bare_rounds: tuple[float, ...]
 
     @property
     def ratio(self) -> float:
@@ -54,24 +66,90 @@ class NullStage:
     async def record(self, connection: Connection, done: Sequence[tuple[Delivery, None]]) -> None:
         """Nothing came of it."""
 
-    async def bury(self, connection: Connection, failed: Sequence[tuple[Delivery, Any]]) -> None:
+    async def bury(self, connection: Connection, failed: Sequence[tuple[Delivery, Failure]]) -> None:
         """Nothing fails."""
 
 
-async def offer(pool: Pool, count: int) -> None:
-    """Messages that wait, each in a lane of its own, as if a day's orders had come in while the workers were away."""
+async def measure_mailbox(url: str, *, messages: int = 30_000, rounds: int = 5, workers: int = 1) -> MailboxRates:
+    """Drain `messages` through the dispatcher and through the bare loop in turn, on a database of its own at `url`.
+
+    All are offered beforehand, each in a lane of its own, as if a day's orders had come in while the workers were away.
+    """
+    await upgrade_schema(url)
+    pool = await open_pool(url, size=2)
+    mailbox, bare = [], []
+    for _ in range(rounds):
+        await _offer(pool, messages)
+        mailbox.append(messages / await _seconds(pool, url, "mailbox", "messages", workers))
+        async with pool.acquire() as connection:
+            await bare_loop.fill(connection, [PAYLOAD] * messages)
+        bare.append(messages / await _seconds(pool, url, "bare", "bare_messages", workers))
+    await pool.close()
+    return MailboxRates(workers, statistics.median(mailbox), statistics.median(bare), tuple(mailbox), tuple(bare))
+
+
+async def _offer(pool: Pool, count: int) -> None:
     await pool.execute("truncate messages, message_log")
     carrier = PostgresCarrier()
     for start in range(0, count, _OFFER_AT_ONCE):
         lanes = [new_id() for _ in range(min(_OFFER_AT_ONCE, count - start))]
-        messages = [Message(ROUTE.stage, ROUTE.system, "null", lane, PAYLOAD, transaction_id=lane) for lane in lanes]
+        offered = [Message(ROUTE.stage, ROUTE.system, "null", lane, PAYLOAD, transaction_id=lane) for lane in lanes]
         async with pool.acquire() as connection, connection.transaction():
-            await carrier.offer(connection, messages)
+            await carrier.offer(connection, offered)
 
 
-async def work(url: str) -> None:
-    """A worker process: works from the line on stdin that starts it until stdin ends."""
+async def _seconds(pool: Pool, url: str, role: str, table: str, workers: int) -> float:
+    """From the moment at which all processes may start until the table is empty, which one connection asks now and then."""
+    await pool.execute("checkpoint")  # what comes before is written, and each role pays for its own
+    async with _processes(url, role, workers) as processes, pool.acquire() as connection:
+        started = time.perf_counter()
+        for each in processes:
+            _stdin(each).write(b"go\n")
+        await _empty(connection, table)
+        return time.perf_counter() - started
+
+
+async def _empty(connection: Connection, table: str) -> None:
+    while await connection.fetchval(f"select exists (select from {table})"):  # noqa: ASYNC110 - other processes empty it
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def _processes(url: str, role: str, workers: int) -> AsyncIterator[list[Process]]:
+    """Processes that are ready, and end by themselves when their stdin does."""
+    command = (sys.executable, "-m", "bench.mailbox", "--role", role, "--url", url)
+    processes = [await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE) for _ in range(workers)]
+    try:
+        for each in processes:
+            if each.stdout is None or await each.stdout.readline() != b"ready\n":
+                raise RuntimeError(f"a {role} process did not come up")
+        yield processes
+    finally:
+        for each in processes:
+            _stdin(each).close()
+            await each.wait()
+
+
+def _stdin(process: Process) -> asyncio.StreamWriter:
+    if process.stdin is None:
+        raise RuntimeError("the process has no stdin")
+    return process.stdin
+
+
+async def _play(role: str, url: str) -> None:
+    """One of the processes: says that it is ready, works from the first line on stdin, and ends with stdin."""
     pool = await open_pool(url, size=4)
+    await asyncio.to_thread(_say_ready_and_wait)
+    if role == "mailbox":
+        await _dispatch(pool)
+    else:
+        async with pool.acquire() as connection:
+            await bare_loop.drain(connection, str(os.getpid()))
+        await asyncio.to_thread(sys.stdin.readline)
+    await pool.close()
+
+
+async def _dispatch(pool: Pool) -> None:
     dispatcher = Dispatcher(
         pool,
         PostgresCarrier(),
@@ -80,68 +158,67 @@ async def work(url: str) -> None:
         Worker(batch_size=bare_loop.BATCH),
         {ROUTE.system: SystemSettings(kind="null")},
     )
-    print("ready", flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
     running = asyncio.create_task(dispatcher.run())
     await asyncio.to_thread(sys.stdin.readline)
     dispatcher.stop()
     await running
-    await pool.close()
 
 
-async def drain_bare(url: str) -> None:
-    """A process of the bare loop; same protocol as `work`."""
-    connection = await asyncpg.connect(url)
-    print("ready", flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
-    await bare_loop.drain(connection, str(os.getpid()))
-    await asyncio.to_thread(sys.stdin.readline)
-    await connection.close()
+def _say_ready_and_wait() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
 
 
-async def _time(pool: Pool, url: str, role: str, table: str, workers: int) -> float:
-    """Seconds from the moment that all processes may start to the moment that the table is empty."""
-    processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.mailbox", f"--{role}", url,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )
-        for _ in range(workers)
-    ]  # fmt: skip
-    pipes = [(each, each.stdin, each.stdout) for each in processes if each.stdin and each.stdout]
-    for _, _, told in pipes:
-        await told.readline()
-    started = time.perf_counter()
-    for _, start, _ in pipes:
-        start.write(b"go\n")
-    while await pool.fetchval(f"select exists (select from {table})"):  # noqa: ASYNC110 - the table is what ends it
-        await asyncio.sleep(0.02)
-    seconds = time.perf_counter() - started
-    for process, start, _ in pipes:
-        start.close()
-        await process.wait()
-    return seconds
-
-
-async def measure_mailbox(url: str, *, messages: int = 30_000, rounds: int = 3, workers: int = 1) -> MailboxRates:
-    """Drain `messages` through the dispatcher and through the bare loop in turn, on an empty database of the newest schema."""
+async def _profile(url: str, messages: int) -> None:
+    """Where this process's time goes while it drains the mailbox."""
     await upgrade_schema(url)
-    pool = await open_pool(url, size=2)
-    mailbox, bare = [], []
-    for _ in range(rounds):
-        await offer(pool, messages)
-        await pool.execute("checkpoint")
-        mailbox.append(messages / await _time(pool, url, "work", "messages", workers))
-        async with pool.acquire() as connection:
-            await bare_loop.fill(connection, [PAYLOAD] * messages)
-        await pool.execute("checkpoint")
-        bare.append(messages / await _time(pool, url, "drain", "bare_messages", workers))
+    pool = await open_pool(url, size=5)
+    await _offer(pool, messages)
+    dispatcher = Dispatcher(
+        pool,
+        PostgresCarrier(),
+        {ROUTE.stage: NullStage()},
+        {ROUTE: bare_loop.BATCH},
+        Worker(batch_size=bare_loop.BATCH),
+        {ROUTE.system: SystemSettings(kind="null")},
+    )
+    profiler = cProfile.Profile()
+    profiler.enable()
+    running = asyncio.create_task(dispatcher.run())
+    async with pool.acquire() as connection:
+        await _empty(connection, "messages")
+    dispatcher.stop()
+    await running
+    profiler.disable()
     await pool.close()
-    return MailboxRates(workers, statistics.median(mailbox), statistics.median(bare))
+    pstats.Stats(profiler).sort_stats("tottime").print_stats(35)
+
+
+def main() -> None:
+    """Measure on a server of its own and print both rates; or play one of the processes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=30_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--role", choices=("mailbox", "bare"), help=argparse.SUPPRESS)
+    parser.add_argument("--url", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.role:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_play(options.role, options.url))
+        return
+    with scratch_folder() as folder, scratch_server(folder) as url:
+        if options.profile:
+            asyncio.run(_profile(url, options.messages))
+            return
+        sizes: dict[str, Any] = {"messages": options.messages, "rounds": options.rounds, "workers": options.workers}
+        rates = asyncio.run(measure_mailbox(url, **sizes))
+        for name, every in (("mailbox", rates.mailbox_rounds), ("bare loop", rates.bare_rounds)):
+            print(f"{name:>10}: {statistics.median(every):>8,.0f} a second, of", *(f"{each:,.0f}" for each in every))
+        print(f"{'ratio':>10}: {rates.ratio:.2f} with {rates.workers} worker process(es)")
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--work":
-        asyncio.run(work(sys.argv[2]))
-    elif sys.argv[1] == "--drain":
-        asyncio.run(drain_bare(sys.argv[2]))
+    main()
