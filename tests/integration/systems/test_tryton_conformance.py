@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 from pydantic import SecretStr
-from tests.fixtures.tryton import tryton_server
 
 from tallystick.sandbox.tryton.server import TrytonServer
 from tallystick.systems.conformance.erp import ErpConformance
 from tallystick.systems.conformance.erp_scenario import ErpScenario
 from tallystick.systems.ports import Erp
 from tallystick.systems.tryton import connect
-
-__all__ = ["tryton_server"]
 
 
 class TestTrytonConformance(ErpConformance):

