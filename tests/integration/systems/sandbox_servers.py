@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -53,18 +54,24 @@ class Hub:
         return [event for event in self.events if event["subject"] == subject]
 
 
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncIterator[str]:
+    """The URL of an app that is served on a port of its own."""
+    listener = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    await task
+
+
 async def serve_hub() -> AsyncIterator[Hub]:
     """A hub on a port of its own, until the generator is closed."""
     hub = Hub()
     app = FastAPI()
     app.add_api_route("/v1/events", hub.take, methods=["POST"])
-    listener = listen("127.0.0.1", 0)
-    hub.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    yield hub
-    server.should_exit = True
-    await task
+    async with serving(app) as hub.url:
+        yield hub
 
 
 def make_order(number: str, *quantities: int, region: str | None = "CA", price: str = "10.00") -> Order:

@@ -9,11 +9,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from tests.integration.systems.sandbox_servers import serving
 
-from tallystick.sandbox.process import listen
 from tallystick.systems.failure import Failure, Rejected, Transient, Unavailable, Unknown
 from tallystick.systems.tryton.jsonrpc import Locked, Warned
 from tallystick.systems.tryton.options import TrytonOptions
@@ -61,13 +60,8 @@ def error(*words: Any) -> Response:
 async def front() -> AsyncIterator[Front]:
     front, app = Front(), FastAPI()
     app.add_api_route("/erp/rpc/", front.take, methods=["POST"])
-    listener = listen("127.0.0.1", 0)
-    front.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    yield front
-    server.should_exit = True
-    await serving
+    async with serving(app) as front.url:
+        yield front
 
 
 @asynccontextmanager
