@@ -149,8 +149,8 @@ async def _play(role: str, url: str) -> None:
     await pool.close()
 
 
-async def _dispatch(pool: Pool) -> None:
-    dispatcher = Dispatcher(
+def _dispatcher(pool: Pool) -> Dispatcher:
+    return Dispatcher(
         pool,
         PostgresCarrier(),
         {ROUTE.stage: NullStage()},
@@ -158,6 +158,10 @@ async def _dispatch(pool: Pool) -> None:
         Worker(batch_size=bare_loop.BATCH),
         {ROUTE.system: SystemSettings(kind="null")},
     )
+
+
+async def _dispatch(pool: Pool) -> None:
+    dispatcher = _dispatcher(pool)
     running = asyncio.create_task(dispatcher.run())
     await asyncio.to_thread(sys.stdin.readline)
     dispatcher.stop()
@@ -175,14 +179,7 @@ async def _profile(url: str, messages: int) -> None:
     await upgrade_schema(url)
     pool = await open_pool(url, size=5)
     await _offer(pool, messages)
-    dispatcher = Dispatcher(
-        pool,
-        PostgresCarrier(),
-        {ROUTE.stage: NullStage()},
-        {ROUTE: bare_loop.BATCH},
-        Worker(batch_size=bare_loop.BATCH),
-        {ROUTE.system: SystemSettings(kind="null")},
-    )
+    dispatcher = _dispatcher(pool)
     profiler = cProfile.Profile()
     profiler.enable()
     running = asyncio.create_task(dispatcher.run())

@@ -53,7 +53,8 @@ class Settlement:
         """Write the batch's outcomes, and claim the next batch in the same transaction, which saves a commit.
 
         If an outcome can't be written, each message gets a transaction of its own, so that only that one fails.
-        Raises only what is the database's trouble; calling again is then safe, for what was settled is fenced.
+        Raises only what is the database's trouble; calling again is then safe, for what was settled is fenced. If it was
+        the commit's answer that got lost, the next batch is claimed by nobody who knows it, and is left to its lease.
         """
         try:
             return await self._write(handler, route, answered, duration_ms, claim_next=claim_next)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+import asyncpg
 import structlog
 
 from tallystick.mailbox.breaker import SYSTEMS_CHANNEL, Breakers
@@ -85,9 +86,10 @@ class Waking:
                         await self._poll(connection)
                         poll_at = time.monotonic() + self._poll_seconds
         finally:
-            connection.remove_termination_listener(self._on_change)
-            await connection.remove_listener(OFFERS_CHANNEL, self._on_offer)
-            await connection.remove_listener(SYSTEMS_CHANNEL, self._on_change)
+            with suppress(asyncpg.InterfaceError):  # a lost connection listens no more
+                connection.remove_termination_listener(self._on_change)
+                await connection.remove_listener(OFFERS_CHANNEL, self._on_offer)
+                await connection.remove_listener(SYSTEMS_CHANNEL, self._on_change)
 
     async def _poll(self, connection: Connection) -> None:
         for route, seconds in (await self._carrier.next_due(connection, list(self._events))).items():

@@ -143,3 +143,11 @@ async def drained(pool: Pool) -> None:
 async def recorded(pool: Pool) -> list[int]:
     """Numbers in the order in which their outcomes were written."""
     return [row["number"] for row in await pool.fetch("select number from recorded order by at, number")]
+
+
+async def somebody_waits(pool: Pool) -> bool:
+    """Whether a statement waits for another's lock."""
+    waiting = (
+        "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())"
+    )
+    return bool(await pool.fetchval(waiting))

@@ -76,14 +76,16 @@ async def test_workers_survive_a_killed_database(server: tuple[Path, str]) -> No
 
     desk = Desk(read_and_succeed)
     lanes = [new_id() for _ in range(40)]
-    async with working(own, desk, poll_seconds=NEVER, batch_size=5, lease_seconds=2):
+    async with working(
+        own, desk, poll_seconds=1, lease_seconds=2
+    ):  # a claim whose commit was not answered waits so long
         for number in range(10):
             await offer(pool, *(message(number, lane=lane) for lane in lanes))
         await eventually(lambda: len(desk.batches) > 1)
         await _kill(data)
         await _start(data)
         await drained(pool)
-        await offer(pool, message(10, lane=lanes[0]))  # the route is awake, and listens again
+        await offer(pool, message(10, lane=lanes[0]))
         await drained(pool)
     rows = await pool.fetch("select lane, number from recorded order by at")
     assert Counter(Counter(row["number"] for row in rows).values()) == {40: 10, 1: 1}

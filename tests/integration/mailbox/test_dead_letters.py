@@ -19,6 +19,7 @@ from tests.integration.mailbox.mailroom import (
     message,
     offer,
     recorded,
+    somebody_waits,
     succeed,
     working,
 )
@@ -236,14 +237,7 @@ async def test_a_replay_waits_for_the_offer_that_is_parking_behind_it(mailbox: P
         await offering.start()
         await CARRIER.offer(connection, [message(2, lane=lane)])
         replaying = asyncio.create_task(replay(mailbox, dead))
-        waiting = (
-            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        )
-
-        async def waits() -> bool:
-            return bool(await mailbox.fetchval(waiting) == 1)
-
-        await eventually(waits)
+        await eventually(lambda: somebody_waits(mailbox))
         await offering.commit()
         await replaying
     assert await states(mailbox) == {1: "ready", 2: "ready"}

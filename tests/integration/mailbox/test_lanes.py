@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from tests.integration.mailbox.mailroom import (
     message,
     offer,
     recorded,
+    somebody_waits,
     succeed,
     working,
 )
@@ -94,15 +95,19 @@ async def test_many_workers_keep_the_order_of_every_lane_and_record_everything_o
     assert by_lane == {lane: list(range(10)) for lane in lanes}
 
 
-async def test_offers_that_commit_the_other_way_round_are_never_in_hand_at_once(mailbox: Pool) -> None:
-    lane = new_id()
-    async with mailbox.acquire() as connection:
-        slow = connection.transaction()
-        await slow.start()
+@asynccontextmanager
+async def _overtaken(pool: Pool, lane: UUID) -> AsyncIterator[Delivery]:
+    """The lane's message 2, claimed; message 1 was numbered before it, and its offer commits only when this is left."""
+    async with pool.acquire() as connection, connection.transaction():
         await CARRIER.offer(connection, [message(1, lane=lane)])
-        await offer(mailbox, message(2, lane=lane))
-        (second,) = await claim(mailbox)
-        await slow.commit()
+        await offer(pool, message(2, lane=lane))
+        (second,) = await claim(pool)
+        yield second
+
+
+async def test_offers_that_commit_the_other_way_round_are_never_in_hand_at_once(mailbox: Pool) -> None:
+    async with _overtaken(mailbox, new_id()) as second:
+        pass
     assert second.payload["number"] == 2
     assert await claim(mailbox) == [], "what was started first is finished first"
     await _finish(mailbox, [second])
@@ -113,14 +118,9 @@ async def test_offers_that_commit_the_other_way_round_are_never_in_hand_at_once(
 async def test_a_started_message_that_failed_stays_before_an_earlier_one_that_came_to_light_later(
     mailbox: Pool,
 ) -> None:
-    lane = new_id()
+    async with _overtaken(mailbox, new_id()) as second:
+        pass
     async with mailbox.acquire() as connection:
-        slow = connection.transaction()
-        await slow.start()
-        await CARRIER.offer(connection, [message(1, lane=lane)])
-        await offer(mailbox, message(2, lane=lane))
-        (second,) = await claim(mailbox)
-        await slow.commit()
         await CARRIER.give_back(connection, [second], timedelta(0))
     (again,) = await claim(mailbox)
     assert (again.id, again.verify) == (second.id, True)
@@ -139,14 +139,7 @@ async def test_of_two_claims_that_see_different_heads_of_a_lane_one_yields(mailb
         await slow.commit()
         await offer(mailbox, message(3, lane=bystander))
         other = asyncio.create_task(claim(mailbox))  # it sees message 1 at the head of the lane, and 2 not started
-        waiting = (
-            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        )
-
-        async def waits() -> bool:
-            return bool(await mailbox.fetchval(waiting) == 1)
-
-        await eventually(waits)
+        await eventually(lambda: somebody_waits(mailbox))
         await claiming.commit()
     assert seen.payload["number"] == 2
     assert [each.payload["number"] for each in await other] == [3]
@@ -170,14 +163,18 @@ async def test_a_message_for_later_holds_its_followers_and_nobody_else(mailbox: 
 async def test_a_route_s_trouble_is_not_another_s(mailbox: Pool) -> None:
     publication = Route("publication", "crm")
 
+    released = asyncio.Event()
+
     async def hang(_: Sequence[Delivery]) -> Sequence[Answer]:
-        await asyncio.sleep(1.5)
+        await released.wait()
         raise Transient("no answer", system="erp")
 
     hanging, quick = Desk(hang), Desk(stage="publication")
     await offer(mailbox, message(1), *(message(number, route=publication) for number in range(2, 6)))
     async with working(mailbox, hanging, quick, routes={ROUTE: 10, publication: 10}):
-        await eventually(lambda: len(quick.delivered) == 4, seconds=1.4)
+        await eventually(lambda: len(quick.delivered) == 4)
+        assert len(hanging.delivered) == 1
+        released.set()
     assert sorted(await recorded(mailbox)) == [2, 3, 4, 5]
 
 

@@ -92,9 +92,9 @@ async def test_a_lease_is_renewed_as_long_as_the_stage_works(mailbox: Pool, mail
     working_on_it, idle = Desk(slow), Desk()
     other = await open_pool(mailbox_url, size=2)
     await offer(mailbox, message(1))
-    async with working(mailbox, working_on_it, lease_seconds=1):
+    async with working(mailbox, working_on_it, lease_seconds=1.5):
         await eventually(lambda: len(working_on_it.delivered) == 1)
-        async with working(other, idle, lease_seconds=1):
+        async with working(other, idle, lease_seconds=1.5):
             await drained(mailbox)
     await other.close()
     assert idle.delivered == []

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
+import pytest
 from tests.integration.mailbox.mailroom import (
     CARRIER,
     ROUTE,
@@ -23,6 +25,7 @@ from tests.integration.mailbox.mailroom import (
 from tallystick.mailbox.answers import Answer
 from tallystick.mailbox.dead_letters import read_message
 from tallystick.mailbox.messages import Delivery, Done
+from tallystick.mailbox.postgres_carrier import PostgresCarrier
 from tallystick.store.pool import Connection, Pool
 from tallystick.systems.failure import Failure, Rejected, Transient, Unknown
 
@@ -58,24 +61,17 @@ async def test_a_bug_in_a_stage_fails_only_the_message_that_meets_it(mailbox: Po
     assert [row["code"] for row in await mailbox.fetch("select code from buried")] == ["stage.bug"]
 
 
-async def test_an_outcome_that_cannot_be_written_fails_only_its_message(mailbox: Pool) -> None:
+@pytest.mark.parametrize("buries", [True, False])
+async def test_an_outcome_that_cannot_be_written_fails_only_its_message(mailbox: Pool, buries: bool) -> None:
+    """In the end it is dead, also where no exception can be opened for it."""
     desk = Unwritable()
+    desk.buries = buries
     await offer(mailbox, *(message(number) for number in range(10, 20)))
     async with working(mailbox, desk, maximum_attempts=3):
         await eventually(lambda: _is_dead(mailbox, 13))
     assert sorted(await recorded(mailbox)) == [10, 11, 12, 14, 15, 16, 17, 18, 19]
     assert desk.numbers().count(13) == 3, "no storm: as many deliveries as attempts"
-    assert await mailbox.fetchval("select count(*) from buried") == 1
-
-
-async def test_a_dead_letter_for_which_no_exception_can_be_opened_is_dead_nevertheless(mailbox: Pool) -> None:
-    desk = Unwritable()
-    desk.buries = False
-    await offer(mailbox, *(message(number) for number in range(10, 20)))
-    async with working(mailbox, desk, maximum_attempts=3):
-        await eventually(lambda: _is_dead(mailbox, 13))
-    assert sorted(await recorded(mailbox)) == [10, 11, 12, 14, 15, 16, 17, 18, 19]
-    assert desk.numbers().count(13) == 3
+    assert await mailbox.fetchval("select count(*) from buried") == buries
 
 
 async def test_a_refusal_whose_burial_fails_does_not_keep_its_neighbours(mailbox: Pool) -> None:
@@ -186,3 +182,22 @@ async def _is_dead(pool: Pool, number: int) -> bool:
 
 async def _recorded_is(pool: Pool, numbers: list[int]) -> bool:
     return sorted(await recorded(pool)) == numbers
+
+
+async def test_a_next_claim_that_loses_to_another_worker_s_is_no_message_s_fault(mailbox: Pool) -> None:
+    class Losing(PostgresCarrier):
+        lost = 0
+
+        async def claim(self, connection: Connection, *arguments: Any, **keywords: Any) -> list[Delivery]:
+            if connection.is_in_transaction() and not self.lost:
+                self.lost += 1
+                raise asyncpg.UniqueViolationError("messages_started")
+            return await super().claim(connection, *arguments, **keywords)
+
+    carrier = Losing()
+    await offer(mailbox, *(message(number) for number in range(5)))
+    async with working(mailbox, Desk(), routes={ROUTE: 2}, carrier=carrier):
+        await drained(mailbox)
+    assert carrier.lost == 1
+    assert sorted(await recorded(mailbox)) == [0, 1, 2, 3, 4]
+    assert await mailbox.fetchval("select max(attempts) from message_log") == 0

@@ -133,13 +133,13 @@ async def test_the_breaker_opens_for_as_long_as_the_system_asks(mailbox: Pool) -
 
 
 async def test_only_one_worker_probes(mailbox: Pool, mailbox_url: str) -> None:
-    probing = asyncio.Event()
+    probing, released = asyncio.Event(), asyncio.Event()
 
     async def probe(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
         if not back:
             return [away()] * len(deliveries)
         probing.set()
-        await asyncio.sleep(0.5)
+        await released.wait()
         return await succeed(deliveries)
 
     back = False
@@ -153,6 +153,7 @@ async def test_only_one_worker_probes(mailbox: Pool, mailbox_url: str) -> None:
         await probing.wait()
         await asyncio.sleep(0.3)
         assert len(one.delivered + two.delivered) == before + 1
+        released.set()
         await drained(mailbox)
 
 
