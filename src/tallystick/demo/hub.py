@@ -85,6 +85,8 @@ class Hub:
         """The file that an integration engineer would write; its secrets stand in the processes' environment."""
         lines = ["# Written by the demo.", "[database]", f"data_folder = {_toml(str(self._data_folder))}"]
         lines += ["", "[server]", f"port = {self._port}"]
+        # A worker that was killed holds its messages until their lease ends; a living one renews it.
+        lines += ["", "[worker]", "lease_seconds = 15"]
         for name, connection in connections.items():
             lines += ["", f"[systems.{name}]", f"kind = {_toml(connection.kind)}"]
             lines += [f"{option} = {_toml(value)}" for option, value in connection.options.items()]
