@@ -22,9 +22,6 @@ _RESULTS = Path(__file__).parent / "results"
 
 async def _run(names: Sequence[str], smoke: bool) -> tuple[str, dict[str, Any]]:
     """The table and the report."""
-    this = asyncio.current_task()
-    assert this is not None  # noqa: S101 - a coroutine that runs is a task's
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     measured_at = datetime.now(UTC)
     with scratch_folder() as folder, scratch_server(folder) as server:
         where = await surroundings(server)
@@ -35,6 +32,13 @@ async def _run(names: Sequence[str], smoke: bool) -> tuple[str, dict[str, Any]]:
     return table(rows, where, smoke), report(rows, where, measured_at, smoke)
 
 
+async def _until_told(names: Sequence[str], smoke: bool) -> tuple[str, dict[str, Any]]:
+    """The same; SIGTERM ends it as Ctrl-C does, with everything it started."""
+    measuring = asyncio.ensure_future(_run(names, smoke))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, measuring.cancel)
+    return await measuring
+
+
 def main() -> None:
     """Measure, print, keep the result, and say by the exit code whether every target is met."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -43,7 +47,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead of the table")
     options = parser.parse_args()
     with contextlib.redirect_stdout(sys.stderr):  # stdout is the result's alone
-        text, data = asyncio.run(_run(options.rows, options.smoke))
+        text, data = asyncio.run(_until_told(options.rows, options.smoke))
     encoded = orjson.dumps(data, option=orjson.OPT_INDENT_2).decode()
     print(encoded if options.json else text)
     if not options.smoke:

@@ -18,10 +18,11 @@ import orjson
 from bench import bare_app
 from bench.goods import Goods, load_replica
 from bench.load import NUMBER, Load, Seen, send_load
-from bench.surroundings import free_port, serving
+from bench.surroundings import serving
 
 from tallystick.control.keys import create_key
 from tallystick.documents.order import Order
+from tallystick.sandbox.loopback import free_port
 from tallystick.settings import DATABASE_URL
 from tallystick.store.migrate import upgrade_schema
 from tallystick.store.pool import Pool, open_pool

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -15,7 +13,7 @@ from pathlib import Path
 
 import asyncpg
 
-from tallystick.store.embedded import start_embedded, with_database
+from tallystick.store.embedded import new_folder, start_embedded, with_database
 
 _START_SECONDS = 30
 _STOP_SECONDS = 20
@@ -24,8 +22,7 @@ _STOP_SECONDS = 20
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A folder for one run, outside of every home; it goes when left."""
-    folder = Path(tempfile.mkdtemp(prefix="tallystick-bench-", dir="/tmp"))  # short enough for a socket's path
-    folder.chmod(0o755)  # as root the server runs as a user of its own, which must reach its folder
+    folder = new_folder("tallystick-bench-")
     try:
         yield folder
     finally:
@@ -52,14 +49,6 @@ async def make_database(url: str, name: str) -> str:
     finally:
         await connection.close()
     return with_database(url, name)
-
-
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -6,16 +6,14 @@ import asyncio
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 
 import asyncpg
 import pytest
 import structlog
 
-from tallystick.store.embedded import start_embedded, with_database
+from tallystick.store.embedded import new_folder, start_embedded, with_database
 from tallystick.store.migrate import upgrade_schema
 from tallystick.store.pool import Pool, open_pool
 
@@ -37,8 +35,7 @@ def postgresql_url() -> Iterator[str]:
     if url:
         yield url
         return
-    folder = Path(tempfile.mkdtemp(prefix="tallystick-test-"))
-    folder.chmod(0o755)  # as root the server runs as a user of its own, which must reach its folder
+    folder = new_folder("tallystick-test-")
     try:
         yield start_embedded(folder / "postgresql")
     finally:

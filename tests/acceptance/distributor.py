@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from tallystick.demo.surroundings import Surroundings
 from tallystick.demo.trade import Trade, make_trade
 from tallystick.demo.wholesale import make_wholesale
 from tallystick.documents.order import Order
+from tallystick.store.embedded import new_folder
 
 _ANSWER_SECONDS = 60.0
 
@@ -55,7 +55,7 @@ class Distributor:
 @asynccontextmanager
 async def running(orders: int, erp: str) -> AsyncIterator[Distributor]:
     """Start everything with `orders` TPC-H orders to trade; all of it ends with the block."""
-    folder = _new_folder()
+    folder = new_folder("tallystick-acceptance-")
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         trade = make_trade(make_wholesale(folder / "tpch", orders, 5), 5)
@@ -67,9 +67,3 @@ async def running(orders: int, erp: str) -> AsyncIterator[Distributor]:
         await hub.start(surroundings.connections)
         await surroundings.submit_to_crm(trade)
         yield Distributor(folder, hub, surroundings, trade)
-
-
-def _new_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="tallystick-acceptance-"))
-    folder.chmod(0o755)  # as root the database runs as a user of its own, which must reach its folder
-    return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 import pytest
 from tests.acceptance.distributor import Distributor, running
@@ -13,6 +14,7 @@ from tallystick.demo.driving import until_quiet
 from tallystick.demo.erp import repeated
 from tallystick.demo.evidence import gather_sides
 from tallystick.demo.tie_out import tie_out
+from tallystick.stages.references import order_reference
 
 _ORDERS = 9
 
@@ -61,7 +63,6 @@ async def test_what_was_acknowledged_is_in_tryton_once_whatever_is_killed() -> N
     async with running(_ORDERS, "tryton") as distributor:
         submitted = asyncio.Event()
         killing = asyncio.create_task(_kill_in_turn(distributor, submitted))
-        # An order whose facts cannot be had while something is down is held; a clerk tries it again.
         clerk = Clerk(distributor.hub, {sale.order.order_number: sale for sale in distributor.trade.sales})
         working = asyncio.create_task(clerk.work())
         acknowledged: dict[str, str] = {}
@@ -78,7 +79,7 @@ async def test_what_was_acknowledged_is_in_tryton_once_whatever_is_killed() -> N
         references = await distributor.surroundings.erp.references()
         assert repeated(references) == []
         orders = {reference for kind, reference in references if kind == "order"}
-        assert orders == {f"TS-{each.replace('-', '')}" for each in acknowledged.values()}
+        assert orders == {order_reference(UUID(each)) for each in acknowledged.values()}
         result = tie_out(await gather_sides(distributor.hub, distributor.surroundings))
         assert [each for each in result.differences if each.cause is None] == []
         assert result.unexplained == 0

@@ -23,6 +23,7 @@ from tallystick.control.access import Principal
 from tallystick.control.audit import AuditEntry, write_audit
 from tallystick.control.exceptions import (
     SORTS,
+    RootCause,
     assign_exception,
     list_exceptions,
     lock_exception,
@@ -80,7 +81,7 @@ class Resolution(Document):
     """What was done elsewhere, and what the trouble came from."""
 
     reason: Why
-    root_cause: Literal["data_quality", "process_design", "missing_api", "weak_orchestration"]
+    root_cause: RootCause
 
 
 @router.get("/exceptions", summary="The work queue")

@@ -1,9 +1,8 @@
-"""The Typer application and what all commands share: settings, the installation's database, and how errors end a command."""
+"""The Typer application and what all commands share: settings and the installation's database."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -11,10 +10,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 import tallystick
-from tallystick.cli.failure import CommandFailed
-from tallystick.cli.terminal import complain
 from tallystick.logs import configure_logs
-from tallystick.settings import Settings, SettingsError, load_settings
+from tallystick.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from tallystick.store.pool import Pool
@@ -60,32 +57,6 @@ def _root(
     ] = False,
 ) -> None:
     configure_logs()
-
-
-def main() -> None:
-    """The program's entry point; every expected error is one line on stderr."""
-    from tallystick.cli import (  # noqa: F401 - they register their commands
-        database,
-        demo,
-        exceptions,
-        keys,
-        messages,
-        orders,
-        running,
-        sandbox,
-        settings_file,
-        systems,
-        transactions,
-    )
-
-    try:
-        app()
-    except CommandFailed as error:
-        complain(str(error))
-        sys.exit(error.exit_code)
-    except SettingsError as error:
-        complain(str(error))
-        sys.exit(2)
 
 
 def with_settings(path: Path | None, action: Callable[[Settings], Awaitable[Answer]]) -> Answer:

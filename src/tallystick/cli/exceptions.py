@@ -25,14 +25,13 @@ from tallystick.cli.terminal import (
     print_rows,
 )
 from tallystick.cli.transactions import print_timeline
-from tallystick.control.exceptions import ROOT_CAUSES
+from tallystick.control.exceptions import RootCause
 
 commands = typer.Typer(help="Exceptions: what did not fit, for a person to decide.", no_args_is_help=True)
 app.add_typer(commands, name="exceptions", rich_help_panel=WORK)
 
 ExceptionId = Annotated[UUID, typer.Argument(metavar="EXCEPTION", help="The id in `exceptions list`.")]
 Reason = Annotated[str, typer.Option(help="Why; it stands in the audit trail.")]
-RootCause = StrEnum("RootCause", list(ROOT_CAUSES))  # type: ignore[misc]  # the names are data
 State = StrEnum("State", ["open", "resolved", "all"])
 Sort = StrEnum("Sort", ["due", "money", "opened"])
 

@@ -6,11 +6,11 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from tallystick.cli.failure import WrongUse
 
@@ -84,7 +84,7 @@ Read = FileOrder | Unreadable
 class Source:
     """An open file with its name; `read` says how many bytes were consumed, `size` how many there are (None: unknown)."""
 
-    def __init__(self, stream: BinaryIO, name: str, size: int | None) -> None:
+    def __init__(self, stream: IO[bytes], name: str, size: int | None) -> None:
         self.stream = stream
         self.name = name
         self.size = size
@@ -126,11 +126,11 @@ def format_of(file: str, named: OrderFormat | None) -> OrderFormat:
 def open_source(file: str, *, seekable: bool) -> Iterator[Source]:
     """The file, or stdin for `-`; a `seekable` source can be read twice, so stdin goes into a file of its own first."""
     if file != STDIN:
-        try:
-            stream = Path(file).open("rb")  # noqa: SIM115 - closed below
-        except OSError as error:
-            raise WrongUse(f"{file}: cannot be read ({error.strerror})") from None
-        with stream:
+        with ExitStack() as open_file:
+            try:
+                stream = open_file.enter_context(Path(file).open("rb"))
+            except OSError as error:
+                raise WrongUse(f"{file}: cannot be read ({error.strerror})") from None
             yield Source(stream, file, Path(file).stat().st_size)
     elif seekable:
         with tempfile.SpooledTemporaryFile(max_size=1_000_000) as copy:
@@ -138,6 +138,6 @@ def open_source(file: str, *, seekable: bool) -> Iterator[Source]:
                 copy.write(part)
             size = copy.tell()
             copy.seek(0)
-            yield Source(copy, "stdin", size)  # type: ignore[arg-type]  # it has all of BinaryIO that we use
+            yield Source(copy, "stdin", size)
     else:
         yield Source(sys.stdin.buffer, "stdin", None)

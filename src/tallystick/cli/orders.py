@@ -46,7 +46,7 @@ _SHOWN = 20
 @commands.command()
 def submit(
     file: OrdersFile,
-    format: Format = None,  # noqa: A002 - the option's own word
+    file_format: Format = None,
     errors_file: ErrorsFile = None,
     key: Annotated[
         str | None,
@@ -72,13 +72,13 @@ def submit(
         return submit_all(hub, reads, key)
 
     with open_hub(url) as hub, _refusals(errors_file) as refusals:
-        _go_through(hub, file, format, submitted, refusals, as_json)
+        _go_through(hub, file, file_format, submitted, refusals, as_json)
 
 
 @commands.command()
 def validate(
     file: OrdersFile,
-    format: Format = None,  # noqa: A002 - the option's own word
+    file_format: Format = None,
     errors_file: ErrorsFile = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
@@ -88,7 +88,7 @@ def validate(
     Example: `tallystick orders validate order.json`
     """
     with open_hub(url) as hub, _refusals(errors_file) as refusals:
-        _go_through(hub, file, format, validate_all, refusals, as_json)
+        _go_through(hub, file, file_format, validate_all, refusals, as_json)
 
 
 @commands.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,14 @@ from tallystick.control.lineage import read_lineage
 from tallystick.store.identifiers import new_id
 from tallystick.store.pool import Connection, encode_json
 
-ROOT_CAUSES = ("data_quality", "process_design", "missing_api", "weak_orchestration")
+
+class RootCause(StrEnum):
+    """What is to be mended, so that it does not come again."""
+
+    DATA_QUALITY = "data_quality"
+    PROCESS_DESIGN = "process_design"
+    MISSING_API = "missing_api"
+    WEAK_ORCHESTRATION = "weak_orchestration"
 
 
 @dataclass(frozen=True, slots=True)

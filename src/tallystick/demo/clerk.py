@@ -1,4 +1,4 @@
-"""The person at the work queue: retries what only met a system that was away, corrects what sales got wrong, leaves the rest."""
+"""The person at the work queue: corrects what sales got wrong; what only waits for a system goes on by itself."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from tallystick.demo.trade import Sale, Trouble
 
 _LOOK_EVERY_SECONDS = 0.5
 _MOST_TRIES = 10
+_REASONS = {
+    Trouble.STALE_PRICE: "the customer's contract price; sales used last year's list",
+    Trouble.UNKNOWN_SHIP_TO: "the customer confirmed its known dock",
+}
 
 
 @dataclass(slots=True)
@@ -45,25 +49,17 @@ class Clerk:
     async def has_nothing_to_do(self) -> bool:
         """Whether no order is held that only waits for a system's facts."""
         async for item in self.hub.every("exceptions", state="open", type="order.held"):
-            reasons = (await self.hub.show(f"exceptions/{item['id']}"))["reasons"]
-            if any(reason["code"].endswith(".facts_unavailable") for reason in reasons):
+            if _waits_for_facts(await self.hub.show(f"exceptions/{item['id']}")):
                 return False
         return True
 
     async def _decide(self, exception: Mapping[str, Any]) -> bool:
-        codes = {reason["code"] for reason in exception["reasons"]}
         order = next(each["body"] for each in exception["documents"] if each["type"] == "order")
         sale = self.sales[order["order_number"]]
-        if any(code.endswith(".facts_unavailable") for code in codes):
-            return await self._act(exception, "retry", {})
-        if sale.corrected is not None:
-            reason = {
-                Trouble.STALE_PRICE: "the customer's contract price; sales used last year's list",
-                Trouble.UNKNOWN_SHIP_TO: "the customer confirmed its known dock",
-            }.get(sale.trouble or Trouble.STALE_PRICE)
-            body = {"order": sale.corrected.model_dump(mode="json"), "reason": reason}
-            return await self._act(exception, "amend", body)
-        return False
+        if sale.corrected is None or sale.trouble not in _REASONS or _waits_for_facts(exception):
+            return False
+        body = {"order": sale.corrected.model_dump(mode="json"), "reason": _REASONS[sale.trouble]}
+        return await self._act(exception, "amend", body)
 
     async def _act(self, exception: Mapping[str, Any], action: str, body: Mapping[str, Any]) -> bool:
         transaction_id = exception["transaction_id"]
@@ -72,3 +68,8 @@ class Clerk:
         if done:
             self.worked[action] = self.worked.get(action, 0) + 1
         return done
+
+
+def _waits_for_facts(exception: Mapping[str, Any]) -> bool:
+    """Whether an order is held because a system did not answer; it is checked again when it does."""
+    return any(reason["code"].endswith(".facts_unavailable") for reason in exception["reasons"])

@@ -14,6 +14,7 @@ from tallystick.sandbox.launch import Sandbox, ServerPlan
 from tallystick.sandbox.tryton.folder import template_folder
 from tallystick.sandbox.tryton.masters import Masters, load_masters
 from tallystick.sandbox.tryton.server import TrytonError, TrytonServer
+from tallystick.stages.references import PREFIX
 
 NAME = "erp"
 _BATCH = 500
@@ -114,7 +115,9 @@ class TrytonErp:
         found: list[tuple[str, str]] = []
         with self._running().client() as client:
             for kind, model, named, domain in self._DOCUMENTS:
-                rows = client.search(model, [*domain, ("state", "!=", "cancelled"), (named, "like", "TS-%")], [named])
+                rows = client.search(
+                    model, [*domain, ("state", "!=", "cancelled"), (named, "like", f"{PREFIX}%")], [named]
+                )
                 found += [(kind, str(row[named])) for row in rows]
         return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import httpx
 from tallystick.demo.erp import Connection
 from tallystick.demo.failure import DemoError
 from tallystick.documents.order import Order
+from tallystick.sandbox.loopback import free_port
 from tallystick.settings import SettingsError
 from tallystick.store.embedded import start_embedded
 
@@ -192,13 +192,6 @@ async def _ask(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         except httpx.TransportError:
             await asyncio.sleep(0.2)
     return await call()
-
-
-def free_port() -> int:
-    """A port of the loopback interface on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _program() -> str:

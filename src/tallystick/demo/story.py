@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tallystick.demo.surroundings import Injected, Surroundings
 from tallystick.demo.tie_out import tie_out
 from tallystick.demo.trade import make_trade
 from tallystick.demo.wholesale import make_wholesale
+from tallystick.store.embedded import new_folder
 
 _TELL_EVERY_SECONDS = 10.0
 
@@ -39,7 +39,7 @@ class DemoOptions:
 async def run_demo(options: DemoOptions, console: Console) -> Report:
     """Run it; progress goes to `console`. Everything it started has ended when it returns or raises DemoError."""
     started = time.monotonic()
-    folder = _new_folder()
+    folder = new_folder("tallystick-demo-")
     failed = True
     try:
         with _progress(console) as progress:
@@ -91,12 +91,6 @@ async def _run(options: DemoOptions, folder: Path, progress: Progress, started: 
         duplicates=duplicates,
         seconds=time.monotonic() - started,
     )
-
-
-def _new_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="tallystick-demo-"))
-    folder.chmod(0o755)  # as root the database runs as a user of its own, which must reach its folder
-    return folder
 
 
 def _progress(console: Console) -> Progress:

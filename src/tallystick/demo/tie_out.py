@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from tallystick.documents.order import Order
+from tallystick.stages.references import order_reference
 from tallystick.systems.ports import BookEntry
 
 
@@ -150,7 +152,7 @@ def _booked(books: Sequence[BookEntry]) -> dict[str, _Booked]:
 
 
 def _reference(transaction: Mapping[str, Any]) -> str:
-    return f"TS-{str(transaction['id']).replace('-', '')}"
+    return order_reference(UUID(str(transaction["id"])))
 
 
 def _invoicing(

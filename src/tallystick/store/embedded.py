@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import warnings
 from pathlib import Path
@@ -15,6 +16,16 @@ with warnings.catch_warnings():
 from tallystick.settings import Settings, SettingsError
 
 _starting = threading.Lock()
+
+
+def new_folder(prefix: str) -> Path:
+    """A new temporary folder that an embedded server can keep its data in.
+
+    When run as root the server runs as a user of its own, which must reach it. Who makes it removes it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    folder.chmod(0o755)
+    return folder
 
 
 def start_embedded(folder: Path, *, stop_with_process: bool = True) -> str:

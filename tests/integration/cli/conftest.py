@@ -10,9 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.cli.installations import Done, environment, exported, folder, free_port, run, started
+from tests.integration.cli.installations import Done, environment, exported, folder, run, started
 
-from tallystick.cli.application import main
+from tallystick.cli.program import main
+from tallystick.sandbox.loopback import free_port
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tallystick.store.embedded import new_folder
 
 PROGRAM = str(Path(sys.executable).with_name("tallystick"))
 _SECONDS = 60.0
@@ -59,17 +60,11 @@ class Running:
 @contextmanager
 def folder() -> Iterator[Path]:
     """A folder that the embedded database's own user can reach when this is root."""
-    with tempfile.TemporaryDirectory(prefix="tallystick-cli-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-def free_port() -> int:
-    """A port on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    made = new_folder("tallystick-cli-")
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
 
 
 def environment(**variables: str) -> dict[str, str]:

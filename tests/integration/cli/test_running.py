@@ -21,13 +21,13 @@ from tests.integration.cli.installations import (
     environment,
     exported,
     folder,
-    free_port,
     postgres_processes,
     run,
     started,
 )
 
-from tallystick.cli.application import main
+from tallystick.cli.program import main
+from tallystick.sandbox.loopback import free_port
 
 ERP = '[systems.erp]\nkind = "sandbox_erp"\nurl = "http://127.0.0.1:9"\n'
 Start = Callable[..., Done]

@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from tests.integration.mailbox.mailroom import TABLES, Desk, drained, eventually
 
 from tallystick.mailbox.answers import Answer
 from tallystick.mailbox.messages import Delivery
-from tallystick.store.embedded import start_embedded
+from tallystick.store.embedded import new_folder, start_embedded
 from tallystick.store.identifiers import new_id
 from tallystick.store.migrate import upgrade_schema
 from tallystick.store.pool import open_pool
@@ -28,8 +27,7 @@ NEVER = 60.0
 @pytest.fixture
 async def server() -> AsyncIterator[tuple[Path, str]]:
     """A server of this test's own, with its folder."""
-    folder = Path(tempfile.mkdtemp(prefix="tallystick-restart-"))
-    os.chmod(folder, 0o755)  # noqa: S103 - as root the server runs as a user of its own, which must reach its folder
+    folder = new_folder("tallystick-restart-")
     data = folder / "postgresql"
     url = start_embedded(data)
     await upgrade_schema(url)

@@ -175,4 +175,4 @@ async def test_release_that_policy_forbids_waits_for_a_person(company: Company) 
         assert await until(lambda: company.pool.fetchval(query, transaction_id), lambda count: count == 0) == 0
         assert (await company.transaction(transaction_id)).intake == "held"
     finally:
-        company.flow.settings.entities["default"] = entity  # type: ignore[index]
+        company.flow.settings.entities["default"] = entity  # type: ignore[index]  # a plain dict behind its type

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from tallystick.cli.application import main
+from tallystick.cli.program import main
 from tallystick.settings import Entity, FactsPolicy, Policy, Settings, SystemSettings, load_settings
 
 SAMPLE = (files("tallystick.cli") / "example.toml").read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ def _check(section: dict[str, Any], model: type[BaseModel], tables: set[str]) ->
 
 def test_sample_names_every_setting_with_its_default(everything: dict[str, Any]) -> None:
     for name in ("database", "server", "worker", "retention"):
-        _check(everything[name], Settings.model_fields[name].annotation, set())  # type: ignore[arg-type]
+        _check(everything[name], Settings.model_fields[name].annotation, set())  # type: ignore[arg-type]  # every section has an annotation
     assert set(everything) == set(Settings.model_fields)
     entity = everything["entities"]["default"]
     _check(entity, Entity, {"policy"})

@@ -197,7 +197,7 @@ def test_orders_decision_is_the_gravest_of_its_checks(decisions: list[Decision])
 
 def test_line_of_an_order_and_of_its_shipment_are_numbered_alike() -> None:
     for number in (0, 1_000_000, True, 1.0, "1"):
-        assert place(Order, order_data(lines=[line(number)])) == ["lines.0.line_number"]  # type: ignore[arg-type]
+        assert place(Order, order_data(lines=[line(number)])) == ["lines.0.line_number"]  # type: ignore[arg-type]  # the wrong type is the case
         assert place(Shipment, DOCUMENTS[Shipment] | {"lines": [MOVED | {"line_number": number}]}) == [
             "lines.0.line_number"
         ]

@@ -34,7 +34,7 @@ def test_order_is_taken_as_sent() -> None:
         ({"lines": [line(1), line(2), line(1)]}, "lines.2.line_number", "1 is used by an earlier line"),
         ({"lines": [line(0)]}, "lines.0.line_number", "greater than or equal to 1"),
         ({"lines": [line(1_000_000)]}, "lines.0.line_number", "less than or equal to 999999"),
-        ({"lines": [line("1")]}, "lines.0.line_number", "valid integer"),  # type: ignore[arg-type]
+        ({"lines": [line("1")]}, "lines.0.line_number", "valid integer"),  # type: ignore[arg-type]  # the wrong type is the case
         ({"lines": [line(quantity="-3")]}, "lines.0.quantity", "greater than 0"),
         ({"lines": [line(quantity=0)]}, "lines.0.quantity", "greater than 0"),
         ({"lines": [line(quantity="10000001")]}, "lines.0.quantity", "less than or equal to 10000000"),
@@ -156,9 +156,9 @@ def test_line_is_rounded_once_even_where_the_exact_amount_has_31_digits() -> Non
 def test_order_and_its_lines_do_not_change() -> None:
     order = parsed()
     with pytest.raises(ValidationError, match="frozen"):
-        order.customer_id = "C-2"  # type: ignore[misc]
+        order.customer_id = "C-2"  # type: ignore[misc]  # what is refused
     with pytest.raises(ValidationError, match="frozen"):
-        order.lines[0].quantity = Decimal(3)  # type: ignore[misc]
+        order.lines[0].quantity = Decimal(3)  # type: ignore[misc]  # what is refused
     assert isinstance(order.lines, tuple)
 
 

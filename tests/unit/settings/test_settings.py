@@ -201,7 +201,7 @@ def test_folder_in_the_files_place_is_one_line(tmp_path: Path) -> None:
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Settings().server.port = 1  # type: ignore[misc]
+        Settings().server.port = 1  # type: ignore[misc]  # what is refused
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Self
 
 import httpx
 
+from tallystick.sandbox.loopback import free_port
 from tallystick.sandbox.tax.rates import built_in_rates
 from tallystick.sandbox.tryton import setup
 from tallystick.sandbox.tryton.rpc import TrytonClient
@@ -37,7 +37,7 @@ class TrytonServer:
 
     def __init__(self, folder: Path, *, port: int = 0) -> None:
         self.folder = folder.absolute()
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.database = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._password = ""
@@ -225,9 +225,3 @@ def _today() -> date:
 
 def _program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
