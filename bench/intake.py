@@ -27,7 +27,7 @@ from tallystick.settings import DATABASE_URL
 from tallystick.store.migrate import upgrade_schema
 from tallystick.store.pool import Pool, open_pool
 
-CONNECTIONS = 16
+CONNECTIONS = 64
 _PREPARED = 1_000
 _ROUND = 10_000_000
 """Orders of one round are numbered from its own multiple of this."""

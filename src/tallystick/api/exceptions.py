@@ -15,7 +15,7 @@ from tallystick.api.answers import json_response
 from tallystick.api.authentication import allowed, guarded_router
 from tallystick.api.conditional import ExpectedVersion
 from tallystick.api.context import InContext
-from tallystick.api.orders import order_data
+from tallystick.api.orders import order_text
 from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
 from tallystick.api.plain_data import PlainData
 from tallystick.api.problems import Problem
@@ -196,7 +196,7 @@ async def amend(
         exception_id,
         principal,
         order=order,
-        body=order_data(order) if order else None,
+        body=order_text(order) if order else None,
         payload=payload,
         reason=amendment.reason,
         expected_version=version,

@@ -27,6 +27,7 @@ from tallystick.stages.decision import checks_summary, reasons_of
 from tallystick.stages.flow import Flow
 from tallystick.stages.intake import IntakeAnswer, Submission
 from tallystick.stages.waiting import wait_for_commitment
+from tallystick.store.pool import JsonText
 
 router = guarded_router("orders")
 _ORDER = TypeAdapter(Order)
@@ -56,18 +57,16 @@ def check_entity(order: Order, principal: Principal, flow: Flow, permission: str
         raise Problem(403, "entity.denied", detail, errors=[{"pointer": "/entity", "value": order.entity}])
 
 
-def order_data(order: Order) -> dict[str, Any]:
-    """An order as the plain JSON data that is kept."""
-    data: dict[str, Any] = orjson.loads(_ORDER.dump_json(order, exclude_none=True))
-    return data
+def order_text(order: Order) -> JsonText:
+    """An order as the JSON that is kept."""
+    return JsonText(_ORDER.dump_json(order, exclude_none=True), "utf-8")
 
 
 def submission_of(order: Order, principal: Principal, key: str | None) -> Submission:
     """The order as intake takes it."""
-    # The hash is of the payload's meaning where it is JSON anyway: spaces or the order of fields don't make another order.
-    data = order_data(order)
-    digest = hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).digest()
-    return Submission(order, data, principal.name, digest, key)
+    # The hash is of the order as it was understood: spaces, or its fields in another order, don't make another order.
+    text = order_text(order)
+    return Submission(order, text, principal.name, hashlib.sha256(text.encode()).digest(), key)
 
 
 def checked_key(request: Request) -> str | None:
@@ -147,9 +146,13 @@ async def replace_order(
     body = await request.body()
     order = parse_order(body)
     check_entity(order, principal, context.flow, "orders.change")
-    data = order_data(order)
     answer = await change_order(
-        context.flow, transaction_id, order, data, expected_version=expected_version, principal=principal.name
+        context.flow,
+        transaction_id,
+        order,
+        order_text(order),
+        expected_version=expected_version,
+        principal=principal.name,
     )
     if answer["decision"] == "accept" or "revision" in answer:
         return json_response(answer)

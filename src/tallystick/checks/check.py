@@ -27,26 +27,12 @@ class Case:
     """The tax service's amount in minor units, once the tax check has judged."""
     warehouse: str | None = None
     """Where lines that name no warehouse are promised, once the inventory check has judged."""
-    _extensions: tuple[int, ...] | None = field(default=None, init=False)
-
-    @property
-    def extensions(self) -> tuple[int, ...]:
-        """The lines' net amounts in minor units, in the lines' order; computed once for all checks."""
-        if self._extensions is None:
-            order = self.order
-            self._extensions = tuple([line.net_amount(order.currency, order.rounding) for line in order.lines])
-        return self._extensions
-
-    @property
-    def net_amount(self) -> int:
-        """Lines and charges without tax, in minor units."""
-        return sum(self.extensions) + sum([charge.signed_amount for charge in self.order.charges])
 
     @property
     def exposure(self) -> int:
         """What the order adds to what its customer owes: net and tax (the service's, else the quoted), in minor units."""
         tax = self.order.tax_amount if self.tax_amount is None else self.tax_amount
-        return self.net_amount + (tax or 0)
+        return self.order.net_amount + (tax or 0)
 
 
 @dataclass(slots=True)

@@ -106,5 +106,5 @@ def _reason(
         path=path,
         order_value=ours,
         system_value=theirs,
-        money_at_risk=max(0, case.net_amount),
+        money_at_risk=max(0, case.order.net_amount),
     )

@@ -130,7 +130,7 @@ def _product_reason(case: Case, index: int, line: OrderLine, state: str) -> Reas
         path=f"lines[{index}].product_id",
         order_value=line.product_id,
         system_value=None if state == "unknown" else state,
-        money_at_risk=case.extensions[index],
+        money_at_risk=case.order.line_amounts[index],
     )
 
 
@@ -144,7 +144,7 @@ def _unit_reason(case: Case, index: int, line: OrderLine, unit: str) -> Reason:
         path=f"lines[{index}].unit",
         order_value=line.unit,
         system_value=unit,
-        money_at_risk=case.extensions[index],
+        money_at_risk=case.order.line_amounts[index],
     )
 
 
@@ -162,5 +162,5 @@ def _short_reason(
         path=f"lines[{index}].quantity",
         order_value=str(line.quantity),
         system_value=str(available),
-        money_at_risk=int(case.extensions[index] * missing / line.quantity),
+        money_at_risk=int(case.order.line_amounts[index] * missing / line.quantity),
     )

@@ -74,7 +74,7 @@ def _difference(
     case: Case, index: int, line: OrderLine, tier: Tier, customer: Customer, tolerance: tuple[Decimal, int]
 ) -> list[Reason]:
     order = case.order
-    ours = case.extensions[index]
+    ours = case.order.line_amounts[index]
     theirs = to_minor(tier.unit_price * line.quantity * (1 - line.discount), order.currency, order.rounding)
     difference = abs(ours - theirs)
     fraction, amount = tolerance if customer.price_tolerance is None else (customer.price_tolerance, 0)
@@ -110,5 +110,5 @@ def _not_found(case: Case, index: int, line: OrderLine, others: Sequence[Tier]) 
         path=f"lines[{index}].unit_price",
         order_value=f"{line.unit_price} {order.currency} per {line.unit}",
         system_value=there or None,
-        money_at_risk=case.extensions[index],
+        money_at_risk=case.order.line_amounts[index],
     )

@@ -17,7 +17,7 @@ from tallystick.checks.inventory import demand
 from tallystick.documents.decision import CheckResult
 from tallystick.documents.order import Order
 from tallystick.settings import Policy
-from tallystick.store.pool import Connection, encode_json
+from tallystick.store.pool import Connection, JsonText, encode_json
 
 _KEYS = "unnest($1::text[], $2::text[], $3::text[], $4::text[]) as k (system, entity, channel, order_number)"
 
@@ -132,25 +132,48 @@ async def promise(connection: Connection, promises: Sequence[Promise]) -> None:
     """
     if not promises:
         return
-    sums = _Sums()
-    for row in await _take_rows(connection, promises):
-        sums.add(row["system"], row["customer_id"], row["amount"], row["stock"], -1)
-    await connection.execute(
+    new = await _count(connection, promises)
+    before = [each for each in promises if _key(each) not in new]
+    if before:
+        await release(connection, before)
+        await _count(connection, before)
+    await _refuse_overdrawn(connection, promises)
+
+
+async def _count(connection: Connection, promises: Sequence[Promise]) -> set[tuple[str, ...]]:
+    """Write the rows of orders that have none, and add them to the sums; returns the keys of those that were new.
+
+    The sums are locked as `_move` does: credit first, and each by its key in the order of code points, as Python sorts.
+    """
+    rows = await connection.fetch(
         """
-        insert into promises (system, entity, channel, order_number, customer_id, amount, stock)
-        select t.system, t.entity, t.channel, t.order_number, t.customer_id, t.amount, t.stock::jsonb
-        from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[])
-            as t (system, entity, channel, order_number, customer_id, amount, stock)
+        with new as (
+            insert into promises (system, entity, channel, order_number, customer_id, amount, stock)
+            select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::jsonb[])
+            on conflict do nothing
+            returning system, entity, channel, order_number, customer_id, amount, stock
+        ), credit as (
+            insert into promised_credit (system, customer_id, amount)
+            select system, customer_id, sum(amount) from new
+            group by system, customer_id order by system collate "C", customer_id collate "C"
+            on conflict (system, customer_id) do update set amount = promised_credit.amount + excluded.amount
+            returning 1
+        ), stock as (
+            insert into promised_stock (system, product_id, warehouse, quantity)
+            select new.system, asked ->> 0, asked ->> 1, sum((asked ->> 2)::numeric)
+            from new, jsonb_array_elements(new.stock) as asked
+            where (select count(*) from credit) >= 0
+            group by 1, 2, 3 order by new.system collate "C", (asked ->> 0) collate "C", (asked ->> 1) collate "C"
+            on conflict (system, product_id, warehouse) do update set quantity = promised_stock.quantity + excluded.quantity
+        )
+        select system, entity, channel, order_number from new
         """,
         *_keys(promises),
         [each.customer_id for each in promises],
         [each.amount for each in promises],
-        [encode_json(each.stock) for each in promises],
+        [JsonText(encode_json(each.stock)) for each in promises],  # a list of tuples would be an array of arrays
     )
-    for each in promises:
-        sums.add(each.system, each.customer_id, each.amount, each.stock, 1)
-    await _move(connection, sums)
-    await _refuse_overdrawn(connection, promises)
+    return {tuple(row) for row in rows}
 
 
 async def release(connection: Connection, promises: Sequence[Promise]) -> None:
@@ -312,27 +335,27 @@ async def _carry_over(connection: Connection, sums: _Sums) -> None:
 
 async def _refuse_overdrawn(connection: Connection, promises: Sequence[Promise]) -> None:
     """A statement of its own after the sums are locked: it sees what the transactions that we waited for have written."""
-    customers = {(each.system, each.customer_id) for each in promises if each.within_credit}
-    stock = {(each.system, *key[:2]) for each in promises if each.within_stock for key in each.stock}
-    if customers and await connection.fetchval(
+    if await connection.fetchval(
         """
         select exists (
-            select from unnest($1::text[], $2::text[]) as k (system, customer_id)
-            join replica_credit r on r.system = k.system and r.customer_id = k.customer_id
-            join promised_credit p on p.system = k.system and p.customer_id = k.customer_id
-            where r.open_orders + r.open_invoices + p.amount > r.limit_amount)
+            select from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::bool[])
+                as k (system, entity, channel, order_number, within_credit, within_stock)
+            join promises p using (system, entity, channel, order_number)
+            where k.within_credit and exists (
+                    select from replica_credit r
+                    where r.system = p.system and r.customer_id = p.customer_id
+                        and r.limit_amount < r.open_orders + r.open_invoices + (
+                            select sum.amount from promised_credit sum
+                            where sum.system = r.system and sum.customer_id = r.customer_id))
+                or k.within_stock and exists (
+                    select from jsonb_array_elements(p.stock) as asked
+                    where (select r.available from replica_stock r
+                           where r.system = p.system and r.product_id = asked ->> 0 and r.warehouse = asked ->> 1)
+                        < (select sum.quantity from promised_stock sum
+                           where sum.system = p.system and sum.product_id = asked ->> 0 and sum.warehouse = asked ->> 1)))
         """,
-        *_columns(list(customers), 2),
-    ):
-        raise PromiseRaceError
-    if stock and await connection.fetchval(
-        """
-        select exists (
-            select from unnest($1::text[], $2::text[], $3::text[]) as k (system, product_id, warehouse)
-            join replica_stock r on r.system = k.system and r.product_id = k.product_id and r.warehouse = k.warehouse
-            join promised_stock p on p.system = k.system and p.product_id = k.product_id and p.warehouse = k.warehouse
-            where p.quantity > r.available)
-        """,
-        *_columns(list(stock), 3),
+        *_keys(promises),
+        [each.within_credit for each in promises],
+        [each.within_stock for each in promises],
     ):
         raise PromiseRaceError

@@ -47,7 +47,16 @@ async def refresh_replicas(
                 if not page.more:
                     return applied, holds
         finally:
-            await connection.execute("select pg_advisory_unlock(hashtextextended($1, 0))", f"replica:{system}")
+            await _unlock(connection, system)
+
+
+async def _unlock(connection: Connection, system: str) -> None:
+    """Let others refresh the system. Where that can't be said, the connection goes, and the lock with it."""
+    try:
+        await connection.execute("select pg_advisory_unlock(hashtextextended($1, 0))", f"replica:{system}")
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 async def _apply_page(connection: Connection, system: str, page: Changes, announce: Announce | None) -> list[Hold]:

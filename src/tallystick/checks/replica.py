@@ -78,10 +78,11 @@ async def read_stock(
     """(product, warehouse, available less promised, age of the row), of rows no older than `maximum_age` (None: all)."""
     rows = await pool.fetch(
         """
-        select s.product_id, s.warehouse, s.available - coalesce(p.quantity, 0),
+        select s.product_id, s.warehouse, s.available - coalesce((
+                select p.quantity from promised_stock p
+                where p.system = s.system and p.product_id = s.product_id and p.warehouse = s.warehouse), 0),
             extract(epoch from now() - s.refreshed_at)::float8
         from replica_stock s
-        left join promised_stock p on p.system = $1 and p.product_id = s.product_id and p.warehouse = s.warehouse
         where s.system = $1 and s.product_id = any($2::text[])
             and ($3::float8 is null or s.refreshed_at >= now() - make_interval(secs => $3))
         """,
@@ -108,9 +109,10 @@ async def read_credit(
     """Each customer's position, what is promised on top in minor units, and the row's age in seconds."""
     rows = await pool.fetch(
         """
-        select c.customer_id, c.currency, c.limit_amount, c.open_orders, c.open_invoices, c.on_hold, coalesce(p.amount, 0),
+        select c.customer_id, c.currency, c.limit_amount, c.open_orders, c.open_invoices, c.on_hold, coalesce((
+                select p.amount from promised_credit p where p.system = c.system and p.customer_id = c.customer_id), 0),
             extract(epoch from now() - c.refreshed_at)::float8
-        from replica_credit c left join promised_credit p on p.system = $1 and p.customer_id = c.customer_id
+        from replica_credit c
         where c.system = $1 and c.customer_id = any($2::text[])
             and ($3::float8 is null or c.refreshed_at >= now() - make_interval(secs => $3))
         """,

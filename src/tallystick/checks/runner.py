@@ -163,7 +163,7 @@ class Missing:
                 f"retry when {failure.system} answers, or override",
                 decision=self._decision,
                 system_value=failure.system,
-                money_at_risk=max(0, case.net_amount),
+                money_at_risk=max(0, case.order.net_amount),
             )
         ]
 

@@ -57,7 +57,7 @@ async def _from_rates(
             answers[id(case)] = rate
         else:
             oldest = max(oldest, rate[1])
-            answers[id(case)] = tax_at(rate[0], case.extensions, case.order, key[0])
+            answers[id(case)] = tax_at(rate[0], case.order, key[0])
     return answers, oldest
 
 
@@ -130,5 +130,5 @@ def _unavailable(case: Case, answer: Failure, policy: Policy) -> Reason:
         message=f"the tax of this order could not be had: {answer.message}; retry when {answer.system} answers, or override",
         decision=Decision(policy.tax.when_unavailable),
         system_value=answer.system,
-        money_at_risk=max(0, case.net_amount),
+        money_at_risk=max(0, case.order.net_amount),
     )

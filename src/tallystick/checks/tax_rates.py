@@ -154,12 +154,12 @@ def rate_key(order: Order, customer: Customer | None, today: date) -> RateKey | 
     return (address.jurisdiction, order.currency) if address else None
 
 
-def tax_at(rate: Decimal, extensions: Sequence[int], order: Order, jurisdiction: str) -> TaxAnswer:
+def tax_at(rate: Decimal, order: Order, jurisdiction: str) -> TaxAnswer:
     """Tax at a rate, each line rounded by the order's rule, charges untaxed, as the service itself is expected to do it."""
     rounding = _DECIMAL_ROUNDING[order.rounding]
     by_line = {
         line.line_number: int((amount * rate).quantize(_ONE, rounding))
-        for line, amount in zip(order.lines, extensions, strict=True)
+        for line, amount in zip(order.lines, order.line_amounts, strict=True)
     }
     return TaxAnswer(sum(by_line.values()), jurisdiction, by_line)
 

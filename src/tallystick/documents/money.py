@@ -34,7 +34,6 @@ class Rounding(StrEnum):
 # Wide enough for the product of any quantity, unit price and discount that documents take (31 digits): the one rounding
 # is then the only one, whatever precision some library has set for the thread.
 EXACT = Context(prec=60)
-_DECIMAL_ROUNDING = {Rounding.HALF_UP: ROUND_HALF_UP, Rounding.HALF_EVEN: ROUND_HALF_EVEN}
 
 
 def minor_digits(currency: str) -> int:
@@ -48,7 +47,7 @@ def minor_digits(currency: str) -> int:
 def to_minor(amount: Decimal, currency: str, rounding: Rounding = Rounding.HALF_UP) -> int:
     """Round a decimal amount of `currency` to whole minor units: Decimal("1.005") USD half up is 101."""
     scaled = amount.scaleb(minor_digits(currency), EXACT)
-    return int(scaled.quantize(Decimal(1), _DECIMAL_ROUNDING[rounding], EXACT))
+    return int(scaled.to_integral_value(ROUND_HALF_EVEN if rounding is Rounding.HALF_EVEN else ROUND_HALF_UP, EXACT))
 
 
 def from_minor(amount: int, currency: str) -> Decimal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -43,7 +44,9 @@ class OrderLine(Document):
     def net_amount(self, currency: str, rounding: Rounding) -> int:
         """Quantity times unit price less discount, rounded once, in minor units of `currency`."""
         extension = EXACT.multiply(self.quantity, self.unit_price)
-        return to_minor(EXACT.multiply(extension, EXACT.subtract(1, self.discount)), currency, rounding)
+        if self.discount:
+            extension = EXACT.multiply(extension, EXACT.subtract(1, self.discount))
+        return to_minor(extension, currency, rounding)
 
 
 class ChargeKind(StrEnum):
@@ -91,30 +94,32 @@ class Order(Document):
     """Total the channel states: lines, charges and stated tax."""
     notes: LongText | None = None
 
+    @cached_property
+    def line_amounts(self) -> tuple[int, ...]:
+        """The lines' net amounts in minor units, in the lines' order."""
+        return tuple([line.net_amount(self.currency, self.rounding) for line in self.lines])
+
     @property
     def lines_amount(self) -> int:
         """Sum of the lines' net amounts in minor units."""
-        return sum(line.net_amount(self.currency, self.rounding) for line in self.lines)
+        return sum(self.line_amounts)
 
     @property
     def net_amount(self) -> int:
         """Lines and charges without tax, in minor units."""
-        return self.lines_amount + sum(charge.signed_amount for charge in self.charges)
+        return self.lines_amount + sum([charge.signed_amount for charge in self.charges])
 
     @model_validator(mode="after")
     def _ties_out(self) -> Self:
         check_line_numbers([line.line_number for line in self.lines])
-        lines_amount = 0
-        for index, line in enumerate(self.lines):
-            net = line.net_amount(self.currency, self.rounding)
+        for index, (line, net) in enumerate(zip(self.lines, self.line_amounts, strict=True)):
             if line.amount is not None and line.amount != net:
                 raise misfit(
                     ("lines", index, "amount"),
                     f"stated {line.amount}, but quantity × unit_price × (1 − discount) is {net} "
                     f"({self.rounding.value}); correct it or leave it out",
                 )
-            lines_amount += net
-        total = lines_amount + sum(charge.signed_amount for charge in self.charges) + (self.tax_amount or 0)
+        total = self.net_amount + (self.tax_amount or 0)
         if self.total_amount is not None and self.total_amount != total:
             raise misfit(
                 ("total_amount",),

@@ -38,20 +38,22 @@ class PostgresCarrier:
             return
         await connection.execute(
             """
-            insert into messages (id, entity, stage, system, kind, lane, transaction_id, payload, available_at, state)
-            select id, entity, m.stage, m.system, kind, m.lane, transaction_id, payload, coalesce(available_at, now()),
-                   coalesce(behind.state, 'ready')
-            from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], $8::jsonb[],
-                        $9::timestamptz[]) with ordinality
-                as m (id, entity, stage, system, kind, lane, transaction_id, payload, available_at, place)
-            left join lateral (
-                select 'parked' as state from messages head
-                where head.id = (select started.id from messages started
-                                 where started.lane = m.lane and started.stage = m.stage and started.system = m.system
-                                     and started.deliveries > 0)
-                    and head.state = 'dead'
-                for key share skip locked) behind on true
-            order by place
+            with offered as (
+                insert into messages (id, entity, stage, system, kind, lane, transaction_id, payload, available_at, state)
+                select id, entity, m.stage, m.system, kind, m.lane, transaction_id, payload, coalesce(available_at, now()),
+                       coalesce(behind.state, 'ready')
+                from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], $8::jsonb[],
+                            $9::timestamptz[]) with ordinality
+                    as m (id, entity, stage, system, kind, lane, transaction_id, payload, available_at, place)
+                left join lateral (
+                    select 'parked' as state from messages head
+                    where head.id = (select started.id from messages started
+                                     where started.lane = m.lane and started.stage = m.stage and started.system = m.system
+                                         and started.deliveries > 0)
+                        and head.state = 'dead'
+                    for key share skip locked) behind on true
+                order by place)
+            select pg_notify($10, route) from unnest($11::text[]) as route
             """,
             [each.id for each in messages],
             [each.entity for each in messages],
@@ -62,8 +64,9 @@ class PostgresCarrier:
             [each.transaction_id for each in messages],
             [each.payload for each in messages],
             [each.available_at for each in messages],
+            OFFERS_CHANNEL,
+            sorted({str(Route(each.stage, each.system)) for each in messages}),
         )
-        await self.wake(connection, {Route(each.stage, each.system) for each in messages})
 
     async def wake(self, connection: Connection, routes: Iterable[Route]) -> None:
         """Notify all workers once the caller's transaction commits."""

@@ -20,14 +20,14 @@ from tallystick.stages.impossible import NotFound, NotPossible, VersionConflict
 from tallystick.stages.outcome import Outcome, record_outcomes
 from tallystick.stages.redecision import clear_way, is_undecided, record_decided, redecide
 from tallystick.stages.transactions import DocumentRecord, Dossier, TransactionChange, lock_transaction, read_dossiers
-from tallystick.store.pool import Connection
+from tallystick.store.pool import Connection, JsonText
 
 UNCHANGEABLE = ("entity", "channel", "order_number", "currency")
 """What makes an order this order."""
 
 
 async def change_order(
-    flow: Flow, transaction_id: UUID, order: Order, body: dict[str, Any], *, expected_version: int, principal: str
+    flow: Flow, transaction_id: UUID, order: Order, body: JsonText, *, expected_version: int, principal: str
 ) -> dict[str, Any]:
     """Check a changed order and carry it to the ERP (or into the order that is held or was refused).
 
@@ -68,7 +68,7 @@ def _asked(
     flow: Flow,
     dossier: Dossier,
     order: Order,
-    body: dict[str, Any],
+    body: JsonText,
     results: Sequence[CheckResult],
     in_force: Order,
     revision: int,

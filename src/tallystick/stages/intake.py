@@ -23,7 +23,7 @@ from tallystick.stages.flow import Flow
 from tallystick.stages.outcome import Outcome, record_outcomes
 from tallystick.stages.transactions import DocumentRecord
 from tallystick.store.identifiers import new_id
-from tallystick.store.pool import Connection
+from tallystick.store.pool import Connection, JsonText
 
 _MOST_RACES = 50
 """Every lost race means that somebody else got through; more than a few in a row have not been seen."""
@@ -34,8 +34,8 @@ class Submission:
     """An order with who sends it. The idempotency key is the sender's; the hash is of the payload as it came."""
 
     order: Order
-    body: dict[str, Any]
-    """The order as plain JSON data, as it is kept."""
+    body: JsonText
+    """The order as it is kept."""
     principal: str
     payload_hash: bytes
     idempotency_key: str | None = None
@@ -58,12 +58,9 @@ class _Case:
     submission: Submission
     entity: Entity
     results: tuple[CheckResult, ...] = ()
+    decision: Decision = Decision.ACCEPT
     transaction_id: UUID | None = None
     exception_id: UUID | None = None
-
-    @property
-    def decision(self) -> Decision:
-        return gravest(self.results)
 
 
 class Intake:
@@ -74,7 +71,10 @@ class Intake:
 
     async def validate(self, orders: Sequence[Order]) -> list[tuple[Decision, tuple[CheckResult, ...]]]:
         """What the checks say, keeping nothing."""
-        cases = [_Case(Submission(order, {}, "", b""), self._flow.settings.entities[order.entity]) for order in orders]
+        unkept = JsonText("{}")
+        cases = [
+            _Case(Submission(order, unkept, "", b""), self._flow.settings.entities[order.entity]) for order in orders
+        ]
         await self._check(cases)
         return [(case.decision, case.results) for case in cases]
 
@@ -125,7 +125,7 @@ class Intake:
         )
         for group, results in zip(by_entity.values(), checked, strict=True):
             for case, result in zip(group, results, strict=True):
-                case.results = result
+                case.results, case.decision = result, gravest(result)
 
     async def _keep(self, cases: Sequence[_Case]) -> list[IntakeAnswer]:
         for case in cases:

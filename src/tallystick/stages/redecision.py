@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 from tallystick.checks.promises import PromiseRaceError
@@ -20,7 +19,7 @@ from tallystick.stages.impossible import NotPossible
 from tallystick.stages.outcome import Outcome, record_outcomes
 from tallystick.stages.transactions import DocumentRecord, Dossier, TransactionChange
 from tallystick.store.identifiers import new_id
-from tallystick.store.pool import Connection
+from tallystick.store.pool import Connection, JsonText
 
 # What a new decision, change or cancellation overtakes where it lies dead in the transaction's lanes: else it would wait
 # behind them for a person.
@@ -38,7 +37,7 @@ def redecide(
     flow: Flow,
     dossier: Dossier,
     order: Order,
-    body: dict[str, Any] | None,
+    body: JsonText | None,
     results: Sequence[CheckResult],
     by: str,
 ) -> Outcome:

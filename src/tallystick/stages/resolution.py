@@ -24,7 +24,7 @@ from tallystick.stages.impossible import NotFound, NotPossible, VersionConflict
 from tallystick.stages.outcome import Outcome, record_outcomes
 from tallystick.stages.redecision import clear_way, is_undecided, record_decided, redecide
 from tallystick.stages.transactions import Dossier, TransactionChange, lock_transaction, read_dossiers
-from tallystick.store.pool import Connection
+from tallystick.store.pool import Connection, JsonText
 
 HELD = "order.held"
 
@@ -39,7 +39,7 @@ class _Act:
     reason: str | None
     expected_version: int | None
     order: Order | None = None
-    body: dict[str, Any] | None = None
+    body: JsonText | None = None
     payload: dict[str, Any] | None = None
     overrides: frozenset[str] | None = field(default_factory=frozenset)
     """Reason codes to override; None: all that hold the order now."""
@@ -58,7 +58,7 @@ async def amend_exception(
     principal: Principal,
     *,
     order: Order | None = None,
-    body: dict[str, Any] | None = None,
+    body: JsonText | None = None,
     payload: dict[str, Any] | None = None,
     reason: str | None = None,
     expected_version: int | None = None,

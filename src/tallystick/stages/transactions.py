@@ -20,7 +20,7 @@ from tallystick.documents.transaction import (
     SettlementState,
     Transaction,
 )
-from tallystick.store.pool import Connection
+from tallystick.store.pool import Connection, JsonText
 
 _COLUMNS = ", ".join(Transaction.model_fields)
 
@@ -85,7 +85,7 @@ class DocumentRecord:
     type: str
     number: str
     system: str
-    body: dict[str, Any]
+    body: dict[str, Any] | JsonText
     revision: int = 1
 
 

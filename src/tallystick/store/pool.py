@@ -22,8 +22,16 @@ else:  # generic in its type stubs only
 _PLANNING = {"enable_seqscan": "off", "jit": "off"}
 
 
+class JsonText(str):
+    """JSON that is text already, and is stored as it is."""
+
+    __slots__ = ()
+
+
 def encode_json(value: Any) -> str:
     """JSON text of plain data; also of UUIDs, datetimes and dataclasses; Decimals become strings so that no digit is lost."""
+    if type(value) is JsonText:
+        return value
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
@@ -42,6 +50,11 @@ async def _prepare(connection: Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=encode_json, decoder=orjson.loads, schema="pg_catalog")
 
 
+async def _leave(_: Connection) -> None:
+    """Nothing to tidy up when a connection goes back, so no statement for it, as asyncpg would send each time: whoever sets
+    something for the session, or locks, takes it back."""
+
+
 async def open_pool(url: str, *, size: int = 8, application: str = "tallystick") -> Pool:
     """Open a pool on `url` (postgresql://…). Raises OSError or asyncpg.PostgresError when the server can't be reached."""
     return await asyncpg.create_pool(
@@ -49,6 +62,7 @@ async def open_pool(url: str, *, size: int = 8, application: str = "tallystick")
         min_size=min(2, size),
         max_size=size,
         init=_prepare,
+        reset=_leave,
         command_timeout=60,
         server_settings={"application_name": application, "timezone": "UTC", **_PLANNING},
     )

@@ -114,6 +114,16 @@ async def test_repeating_changes_nothing(fresh: Installation) -> None:
     assert await fresh.pool.fetchval("select available from replica_stock where product_id = 'P1'") == 92
 
 
+async def test_an_order_promised_anew_is_promised_what_it_asks_now_beside_those_that_are_new(
+    fresh: Installation,
+) -> None:
+    await promised(fresh, eight("A"))
+    policy = fresh.entity.policy
+    anew = promise_of(order("A", lines=[line("P1", "3"), line("P2", "1", number=2)]), "erp", policy)
+    await write(fresh, promise, [promise_of(eight("B"), "erp", policy), anew])
+    assert (await sums(fresh))[1] == {("P1", "MAIN"): Decimal(11), ("P2", "MAIN"): Decimal(1)}
+
+
 async def test_what_was_promised_is_taken_back_even_if_the_order_has_changed_since(fresh: Installation) -> None:
     await promised(fresh, eight("A"))
     smaller = promise_of(order("A", lines=[line("P1", "1")]), "erp", fresh.entity.policy)

@@ -81,7 +81,7 @@ def test_tax_from_a_rate_is_within_half_a_cent_a_line_of_the_exact_amount(
     rate: Decimal, cents: list[int], rounding: Rounding
 ) -> None:
     lines = [line(price=f"{each / 100:.2f}", number=index + 1) for index, each in enumerate(cents)]
-    taxed = tax_at(rate, cents, order(*lines, rounding=rounding), "US-CA")
+    taxed = tax_at(rate, order(*lines, rounding=rounding), "US-CA")
     assert abs(taxed.total_amount - sum(cents) * rate) <= Decimal("0.5") * len(cents)
     assert sum(taxed.by_line.values()) == taxed.total_amount
 

@@ -162,6 +162,16 @@ def test_order_and_its_lines_do_not_change() -> None:
     assert isinstance(order.lines, tuple)
 
 
+def test_a_copy_with_other_lines_has_their_amounts() -> None:
+    order = parsed(lines=[line(quantity="2", unit_price="10")])
+    assert order.line_amounts == (2000,)
+    other = order.lines[0].model_copy(update={"quantity": Decimal(3)})
+    copied = order.model_copy(update={"lines": (other,)})
+    assert (copied.line_amounts, copied.net_amount) == ((3000,), 3000)
+    assert copied.model_dump(exclude={"lines"}) == order.model_dump(exclude={"lines"})
+    assert order.model_copy() == order
+
+
 def test_charge_has_its_sign_by_its_kind() -> None:
     assert Charge(code="F", amount=5).signed_amount == 5
     assert Charge(kind=ChargeKind.ALLOWANCE, code="D", amount=5).signed_amount == -5
