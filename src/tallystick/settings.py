@@ -87,6 +87,9 @@ class Worker(_Section):
     poll_seconds: float = Field(default=5, ge=0.05, le=60)
     """Longest sleep when nothing wakes it; new messages wake it at once."""
     maximum_attempts: int = Field(default=8, ge=1, le=100)
+    """After so many a message that fails is a dead letter. While its system answers nobody, none is counted."""
+    patience_hours: float = Field(default=24, gt=0)
+    """A message this old has its attempts counted also while its system answers nobody."""
     backoff_seconds: float = Field(default=1, gt=0)
     """First delay; doubles with jitter at each attempt."""
     backoff_limit_seconds: float = Field(default=300, gt=0)

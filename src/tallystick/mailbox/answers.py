@@ -69,8 +69,8 @@ def _checked(route: Route, deliveries: Sequence[Delivery], answers: Sequence[Ans
 def bug(error: Exception, route: Route) -> Transient:
     """A bug of ours as the answer to one message: it is tried again, for a program that is mended may be there by then."""
     last = traceback.format_exception_only(error)[-1].strip()
-    return Transient(storable(f"our own stage failed: {last}"), system=route.system, code="stage.bug")
+    return Transient(storable(f"our own stage failed: {last}"), system=route.system, code="stage.bug", asked=False)
 
 
 def _hung(route: Route) -> Unknown:
-    return Unknown("no answer from the stage in time", system=route.system, code="stage.timeout")
+    return Unknown("no answer from the stage in time", system=route.system, code="stage.timeout", asked=False)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tallystick.mailbox.answers import Answer
 from tallystick.settings import SystemSettings
 from tallystick.store.pool import Connection, Pool
-from tallystick.systems.failure import Failure, Rejected, Throttled, Unavailable
+from tallystick.systems.failure import Failure, Rejected, Throttled
 
 SYSTEMS_CHANNEL = "tallystick_systems"
 _DEFAULTS = SystemSettings(kind="unknown")
@@ -163,20 +164,26 @@ class Breakers:
                 "and breaker = 'half_open'",
             )
 
-    async def report(self, system: str, failures: Sequence[Failure], successes: int) -> None:
-        """Tell how a batch went. Writes only when something changes, so a healthy system costs nothing."""
+    async def report(self, system: str, answers: Sequence[Answer]) -> None:
+        """Tell how a batch went. Writes only when something changes, so a healthy system costs nothing.
+
+        A system that does what it is asked, or says no or not now, is up. One that gives a whole batch nothing but trouble, be it
+        no connection, no answer in time or a server's error, may be away: how it fails is for the messages to know.
+        """
         gate = self._gate(system)
+        told = [each for each in answers if each.asked]
+        failures = [each for each in told if isinstance(each, Failure)]
         throttled = [each for each in failures if isinstance(each, Throttled)]
-        unavailable = [each for each in failures if isinstance(each, Unavailable)]
-        # A system that rejects or throttles is up.
-        if successes or any(isinstance(each, Rejected | Throttled) for each in failures):
+        if not told:
+            await self.return_unused(system, 0, 0)
+        elif len(failures) < len(told) or any(isinstance(each, Rejected | Throttled) for each in failures):
             if gate.failures or gate.breaker != "closed":
                 await self._change(
                     system,
                     "breaker = 'closed', consecutive_failures = 0, breaker_until = null, last_success_at = now()",
                 )
-        elif unavailable:
-            await self._count_failure(system, unavailable[-1])
+        else:
+            await self._count_failure(system, failures[-1])
         if throttled:
             seconds = max(each.retry_after or _THROTTLED_SECONDS for each in throttled)
             await self._change(
@@ -186,7 +193,7 @@ class Breakers:
                 min(seconds, _LONGEST_THROTTLED_SECONDS),
             )
 
-    async def _count_failure(self, system: str, failure: Unavailable) -> None:
+    async def _count_failure(self, system: str, failure: Failure) -> None:
         settings = self.systems.get(system, _DEFAULTS)
         await self._change(
             system,

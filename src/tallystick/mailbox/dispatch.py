@@ -23,7 +23,6 @@ from tallystick.mailbox.waking import Waking
 from tallystick.settings import SystemSettings, Worker
 from tallystick.store.outage import is_passing
 from tallystick.store.pool import Connection, Pool
-from tallystick.systems.failure import Failure
 
 _log = structlog.get_logger("tallystick.mailbox")
 _PAUSE_SECONDS = 0.5
@@ -55,7 +54,7 @@ class Dispatcher:
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._breakers = Breakers(pool, systems)
         self._waking = Waking(pool, carrier, self._breakers, list(routes), settings.poll_seconds)
-        self._settlement = Settlement(pool, carrier, settings, self.name)
+        self._settlement = Settlement(pool, carrier, settings, self.name, self._breakers.is_closed)
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -112,8 +111,7 @@ class Dispatcher:
             settled = await self._settle(route, deliveries, answers, (time.perf_counter() - started) * 1000)
         for seconds in settled.due_in:
             self._waking.wake_later(route, seconds)
-        failures = [each for each in answers if isinstance(each, Failure)]
-        await self._breakers.report(route.system, failures, len(answers) - len(failures))
+        await self._breakers.report(route.system, answers)
         return await self._claim(route) if settled.following is None else settled.following
 
     async def _claim(self, route: Route) -> list[Delivery]:

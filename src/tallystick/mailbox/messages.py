@@ -59,3 +59,5 @@ class Done(Generic[Outcome]):
     """The stage did its work; `outcome` is recorded in the transaction that finishes the message."""
 
     outcome: Outcome
+    asked: bool = True
+    """Whether the system had a part in it; what we knew ourselves says nothing of how the system is."""

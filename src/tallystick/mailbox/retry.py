@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from tallystick.mailbox.carrier import Deferral
 from tallystick.mailbox.messages import Delivery
@@ -11,10 +11,14 @@ from tallystick.settings import Worker
 from tallystick.systems.failure import Failure, Rejected, Throttled, Unavailable
 
 
-def plan_retry(delivery: Delivery, failure: Failure, settings: Worker, duration_ms: float = 0.0) -> Deferral:
+def plan_retry(
+    delivery: Delivery, failure: Failure, settings: Worker, duration_ms: float = 0.0, *, system_answers: bool = True
+) -> Deferral:
     """Rejected is dead at once; throttled and unavailable wait without burning an attempt; the rest back off until the last.
 
-    The delay grows exponentially with full jitter up to half of it, so that many failures of one moment don't come back as one.
+    While the system answers nobody, it is not the message that fails, and no attempt is burnt either, until the message has
+    waited as long as our patience. The delay grows exponentially with full jitter up to half of it, so that many failures of
+    one moment don't come back as one.
     """
     if isinstance(failure, Rejected):
         return Deferral(delivery, failure, timedelta(0), burn_attempt=True, dead=True, duration_ms=duration_ms)
@@ -24,14 +28,16 @@ def plan_retry(delivery: Delivery, failure: Failure, settings: Worker, duration_
         return Deferral(
             delivery, failure, timedelta(seconds=wait), burn_attempt=False, dead=False, duration_ms=duration_ms
         )
-    burnt = delivery.attempts + 1
-    ceiling = min(settings.backoff_seconds * 2 ** (burnt - 1), settings.backoff_limit_seconds)
+    patient = datetime.now(UTC) - delivery.created_at < timedelta(hours=settings.patience_hours)
+    burns = system_answers or not failure.asked or not patient
+    burnt = delivery.attempts + burns
+    ceiling = min(settings.backoff_seconds * 2**delivery.attempts, settings.backoff_limit_seconds)
     wait = ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
     return Deferral(
         delivery,
         failure,
         timedelta(seconds=wait),
-        burn_attempt=True,
+        burn_attempt=burns,
         dead=burnt >= settings.maximum_attempts,
         duration_ms=duration_ms,
     )

@@ -34,13 +34,16 @@ class Settled:
 
 
 class Settlement:
-    """Settles what one worker holds."""
+    """Settles what one worker holds. `answers` tells whether a system is known to answer at all."""
 
-    def __init__(self, pool: Pool, carrier: Carrier, settings: Worker, worker: str) -> None:
+    def __init__(
+        self, pool: Pool, carrier: Carrier, settings: Worker, worker: str, answers: Callable[[str], bool]
+    ) -> None:
         self._pool = pool
         self._carrier = carrier
         self._settings = settings
         self._worker = worker
+        self._answers = answers
 
     async def settle(
         self,
@@ -95,10 +98,11 @@ class Settlement:
         bury: bool = True,
         claim_next: ClaimNext | None = None,
     ) -> Settled:
+        system_answers = self._answers(route.system)
         async with self._pool.acquire() as connection, connection.transaction():
             finished = await self._finish(connection, handler, answered)
             deferrals = [
-                plan_retry(delivery, answer, self._settings, duration_ms)
+                plan_retry(delivery, answer, self._settings, duration_ms, system_answers=system_answers)
                 for delivery, answer in answered
                 if isinstance(answer, Failure)
             ]

@@ -18,7 +18,7 @@ from tallystick.stages.change_refusal import not_changed
 from tallystick.stages.flow import COMMITMENT, FULFILMENT, Flow
 from tallystick.stages.outcome import Outcome
 from tallystick.stages.references import order_reference
-from tallystick.stages.stage import Result, Stage, Work
+from tallystick.stages.stage import Result, Stage, Work, unasked
 from tallystick.stages.transactions import CrossReference, TransactionChange
 from tallystick.store.pool import Connection
 from tallystick.systems.failure import Failure, Rejected
@@ -70,7 +70,7 @@ async def commit_orders(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
     committed = {
         work.delivery.id: _committed(flow, work, answer, asked_at) for work, answer in zip(wanted, answers, strict=True)
     }
-    return [committed.get(work.delivery.id) or _left_out(flow, work) for work in works]
+    return [committed.get(work.delivery.id) or unasked(_left_out(flow, work)) for work in works]
 
 
 def _left_out(flow: Flow, work: Work) -> Result:
@@ -172,7 +172,8 @@ async def change_orders(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
     changed = {
         work.delivery.id: _changed(flow, work, answer, asked_at) for work, answer in zip(ready, answers, strict=True)
     }
-    return [early[work.delivery.id] or changed[work.delivery.id] for work in works]
+    ours = {key: unasked(result) for key, result in early.items() if result is not None}
+    return [ours.get(work.delivery.id) or changed[work.delivery.id] for work in works]
 
 
 def _too_late(flow: Flow, work: Work) -> Result | None:
@@ -227,10 +228,13 @@ async def cancel_orders(flow: Flow, works: Sequence[Work]) -> Sequence[Result]:
     ]
     commands = [_command(work) for work in in_erp]
     answers = await flow.erp(works[0].delivery.system).cancel_orders(commands) if commands else ()
-    failed = {
-        work.delivery.id: answer for work, answer in zip(in_erp, answers, strict=True) if isinstance(answer, Failure)
+    cancelled = {
+        work.delivery.id: answer if isinstance(answer, Failure) else _cancelled(flow, work)
+        for work, answer in zip(in_erp, answers, strict=True)
     }
-    return [first[each.delivery.id] or failed.get(each.delivery.id) or _cancelled(flow, each) for each in works]
+    return [
+        cancelled.get(work.delivery.id) or unasked(first[work.delivery.id] or _cancelled(flow, work)) for work in works
+    ]
 
 
 def _repeated(work: Work) -> Result | None:

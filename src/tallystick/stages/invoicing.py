@@ -16,7 +16,7 @@ from tallystick.stages.fulfilment import shipped_quantities, shipped_value
 from tallystick.stages.invoice_comparison import Expectation, invoice_differences
 from tallystick.stages.outcome import Outcome
 from tallystick.stages.references import invoice_reference, order_reference, shipment_reference
-from tallystick.stages.stage import Result, Stage, Work
+from tallystick.stages.stage import Result, Stage, Work, unasked
 from tallystick.stages.transactions import CrossReference, DocumentRecord, TransactionChange
 from tallystick.systems.failure import Failure, Rejected
 from tallystick.systems.ports import InvoiceCommand
@@ -60,7 +60,7 @@ async def record_invoices(flow: Flow, works: Sequence[Work]) -> Sequence[Result]
     """Take note of invoices that the ERP posted on its own account; one that we asked for is known already."""
     invoices = [work.document(Invoice) for work in works]
     return [
-        invoice if isinstance(invoice, Failure) else _invoiced(flow, work, invoice)
+        unasked(invoice if isinstance(invoice, Failure) else _invoiced(flow, work, invoice))
         for work, invoice in zip(works, invoices, strict=True)
     ]
 

@@ -16,7 +16,7 @@ from tallystick.stages.decision import check_again, missing_facts
 from tallystick.stages.flow import INTAKE, Flow
 from tallystick.stages.outcome import Outcome
 from tallystick.stages.redecision import redecide
-from tallystick.stages.stage import Result, Stage, Work
+from tallystick.stages.stage import Result, Stage, Work, unasked
 from tallystick.systems.failure import Unavailable
 
 
@@ -44,7 +44,7 @@ async def check_orders_again(flow: Flow, works: Sequence[Work]) -> Sequence[Resu
         for work, result in zip(group, found, strict=True):
             codes = known.get(work.dossier.transaction.id, frozenset())
             results[work.delivery.id] = _checked(flow, work, result, codes)
-    return [results.get(work.delivery.id, Done(Outcome())) for work in works]
+    return [results.get(work.delivery.id) or unasked(Done(Outcome())) for work in works]
 
 
 def _checked(flow: Flow, work: Work, results: Sequence[CheckResult], known: frozenset[str]) -> Result:

@@ -97,6 +97,16 @@ class Work:
 
 
 Result = Done[Outcome] | Failure
+
+
+def unasked(result: Result) -> Result:
+    """The same answer, saying that it is ours alone: the system was not asked."""
+    if isinstance(result, Failure):
+        result.asked = False
+        return result
+    return replace(result, asked=False)
+
+
 KindFunction = Callable[[Flow, Sequence[Work]], Awaitable[Sequence[Result]]]
 RefusalFunction = Callable[[Flow, Work, Failure], Outcome]
 RiskFunction = Callable[[Work], int]
@@ -146,7 +156,7 @@ class Stage:
             elif delivery.kind not in self._kinds:
                 answers[delivery.id] = _impossible(delivery, f"the {self.stage} stage knows no {delivery.kind!r}")
             elif delivery.lane != delivery.transaction_id:
-                answers[delivery.id] = Done(Outcome(messages=(_back_in_line(delivery),)))
+                answers[delivery.id] = unasked(Done(Outcome(messages=(_back_in_line(delivery),))))
             else:
                 by_kind.setdefault(delivery.kind, []).append(Work(delivery, dossier))
         for kind, works in by_kind.items():
@@ -248,7 +258,7 @@ async def carry_documents(
         sent = work.document(kind)
         judged = sent if isinstance(sent, Rejected) else judge(work, sent)
         if judged is not None:
-            results[work.delivery.id] = judged
+            results[work.delivery.id] = unasked(judged)
         elif not isinstance(sent, Rejected):
             ready.append((work, sent))
     answers = await ask(ready) if ready else ()
@@ -293,7 +303,8 @@ def _timed(result: Result, duration_ms: float) -> Result:
     if isinstance(result, Failure):
         return result
     outcome = result.outcome
-    return Done(replace(outcome, facts=tuple(replace(fact, duration_ms=duration_ms) for fact in outcome.facts)))
+    facts = tuple(replace(fact, duration_ms=duration_ms) for fact in outcome.facts)
+    return replace(result, outcome=replace(outcome, facts=facts))
 
 
 def _moved_on(delivery: Delivery, failure: Failure, versions: Mapping[UUID, int]) -> bool:
@@ -317,4 +328,5 @@ def _verdict(delivery: Delivery, failure: Failure) -> tuple[str, str]:
 
 
 def _impossible(delivery: Delivery, why: str) -> Rejected:
-    return Rejected(f"message {delivery.id} can't be handled: {why}", system=delivery.system, code="message.impossible")
+    message = f"message {delivery.id} can't be handled: {why}"
+    return Rejected(message, system=delivery.system, code="message.impossible", asked=False)

@@ -9,7 +9,8 @@ class Failure(Exception):
     """A call to a system did not give the wanted answer. Raised, or handed back for one item of a batch.
 
     `message` is for a person: what, where, which value, what to do next; never a secret. `code` is stable and dotted.
-    `request` and `response` are excerpts for the attempt log, already without secrets.
+    `request` and `response` are excerpts for the attempt log, already without secrets. `asked` is false where the system had
+    no part in it: the judgement was ours, and says nothing of how the system is.
     """
 
     kind = "failure"
@@ -23,6 +24,7 @@ class Failure(Exception):
         retry_after: float | None = None,
         request: Any = None,
         response: Any = None,
+        asked: bool = True,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -31,6 +33,7 @@ class Failure(Exception):
         self.retry_after = retry_after
         self.request = request
         self.response = response
+        self.asked = asked
 
 
 class Rejected(Failure):

@@ -16,6 +16,7 @@ from tallystick.documents.product import Price, Product, StockLevel
 from tallystick.settings import Entity, Settings, SystemSettings
 from tallystick.stages.flow import Flow
 from tallystick.stages.intake import Intake, Submission, submit_orders
+from tallystick.store.pool import JsonText
 
 CUSTOMERS = 10
 
@@ -80,7 +81,7 @@ async def test_of_orders_that_arrive_at_once_exactly_those_that_fit_are_accepted
     doors = [Intake(Flow(crowded.pool, settings, {"erp": crowded.erp})) for _ in range(4)]
 
     async def accepted(door: Intake, submitted: Order) -> bool:
-        submission = Submission(submitted, submitted.model_dump(mode="json"), "tester", b"")
+        submission = Submission(submitted, JsonText(submitted.model_dump_json()), "tester", b"")
         [answer] = await submit_orders(door, [submission])
         return bool(answer.body["decision"] == "accept")
 

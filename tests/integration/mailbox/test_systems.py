@@ -25,10 +25,10 @@ from tests.integration.mailbox.mailroom import (
 from tallystick.mailbox.answers import Answer
 from tallystick.mailbox.breaker import Breakers, pause_system, read_system_states, resume_system
 from tallystick.mailbox.carrier import Route
-from tallystick.mailbox.messages import Delivery
+from tallystick.mailbox.messages import Delivery, Done
 from tallystick.settings import SystemSettings
 from tallystick.store.pool import Pool, open_pool
-from tallystick.systems.failure import Failure, Rejected, Throttled, Transient, Unavailable
+from tallystick.systems.failure import Failure, Rejected, Throttled, Transient, Unavailable, Unknown
 
 INVOICING = Route("invoicing", "erp")
 
@@ -201,12 +201,55 @@ async def test_a_system_that_says_no_is_up(mailbox: Pool) -> None:
         await eventually(lambda: _breaker_is(mailbox, "closed"))
 
 
-async def test_trouble_that_is_not_about_the_system_leaves_the_breaker_closed(mailbox: Pool) -> None:
-    desk = answering(then=Transient("HTTP 500", system="erp"))
+async def test_trouble_of_our_own_leaves_the_breaker_closed(mailbox: Pool) -> None:
+    desk = answering(then=Transient("a bug", system="erp", asked=False))
     async with working(mailbox, desk, systems=erp(breaker_failures=1), maximum_attempts=4):
         await offer(mailbox, message(1))
         await eventually(lambda: len(desk.batches) == 4)
+        await eventually(lambda: _is_dead(mailbox, 1))
     assert await breaker(mailbox) == "closed"
+
+
+@pytest.mark.parametrize("kind", [Unavailable, Transient, Unknown])
+async def test_however_long_and_in_whatever_way_a_system_is_away_messages_are_only_delayed(
+    mailbox: Pool, kind: type[Failure]
+) -> None:
+    # An hour of tries at the usual pace would be as many: each message is tried far oftener than its attempts allow.
+    desk = answering(*[kind("no answer", system="erp")] * 60, None)
+    systems = erp(breaker_failures=3, breaker_seconds=0.01)
+    async with working(mailbox, desk, systems=systems, backoff_seconds=0.01, maximum_attempts=5):
+        await offer(mailbox, message(1), message(2))
+        await drained(mailbox)
+    assert max(sum(each.payload["number"] == number for each in desk.delivered) for number in (1, 2)) > 20
+    assert sorted(await recorded(mailbox)) == [1, 2]
+    assert await mailbox.fetchval("select max(attempts) from message_log") <= 3
+    assert await breaker(mailbox) == "closed"
+
+
+async def test_what_we_know_ourselves_does_not_close_the_breaker(mailbox: Pool) -> None:
+    async def act(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+        return [Done(each.payload["number"], asked=False) if each.payload["number"] else away() for each in deliveries]
+
+    desk = Desk(act)
+    async with working(mailbox, desk, systems=erp(breaker_failures=1, breaker_seconds=0.1), backoff_seconds=0.01):
+        await offer(mailbox, message(0))
+        await eventually(lambda: _breaker_is(mailbox, "open"))
+        await offer(mailbox, *(message(number) for number in range(1, 4)))
+        await eventually(lambda: _all_but_the_first_are_recorded(mailbox))
+        assert await breaker(mailbox) != "closed"
+
+
+async def test_a_message_that_has_waited_beyond_our_patience_is_a_dead_letter_though_its_system_answers_nobody(
+    mailbox: Pool,
+) -> None:
+    desk = answering(then=Unknown("no answer", system="erp"))
+    systems = erp(breaker_failures=1, breaker_seconds=0.01)
+    async with working(
+        mailbox, desk, systems=systems, backoff_seconds=0.01, maximum_attempts=3, patience_hours=1 / 3_600
+    ):
+        await offer(mailbox, message(1))
+        await eventually(lambda: _is_dead(mailbox, 1))
+    assert len(desk.batches) > 3
 
 
 async def test_resuming_closes_an_open_breaker(mailbox: Pool) -> None:
@@ -269,7 +312,7 @@ async def test_a_system_s_absurd_wish_is_bounded(mailbox: Pool, wish: float | No
     breakers = Breakers(mailbox, erp())
     async with mailbox.acquire() as connection:
         await breakers.learn(connection)
-    await breakers.report("erp", [Throttled("slow down", system="erp", retry_after=wish)], 0)
+    await breakers.report("erp", [Throttled("slow down", system="erp", retry_after=wish)])
     wait = breakers.wait_seconds("erp")
     assert wait is not None
     assert 0.5 < wait <= 3_600
@@ -279,8 +322,16 @@ async def _breaker_is(pool: Pool, state: str) -> bool:
     return await breaker(pool) == state
 
 
+async def _is_dead(pool: Pool, number: int) -> bool:
+    return any(each["number"] == number and each["state"] == "dead" for each in await live(pool))
+
+
 async def _is_throttled(pool: Pool) -> bool:
     return bool(await pool.fetchval("select throttled_until is not null from system_states where system = 'erp'"))
+
+
+async def _all_but_the_first_are_recorded(pool: Pool) -> bool:
+    return sorted(await recorded(pool)) == [1, 2, 3]
 
 
 async def _recorded_is(pool: Pool, numbers: list[int]) -> bool:

@@ -10,12 +10,13 @@ from tests.integration.stages.company import Company, order
 
 from tallystick.documents.order import Order
 from tallystick.stages.intake import Intake, IntakeAnswer, Submission, submit_orders
+from tallystick.store.pool import JsonText
 
 
 def submission(body: dict[str, Any], key: str | None = None) -> Submission:
     made = Order.model_validate(body)
-    data = made.model_dump(mode="json", exclude_none=True)
-    return Submission(made, data, "channel", hashlib.sha256(repr(data).encode()).digest(), key)
+    text = JsonText(made.model_dump_json(exclude_none=True))
+    return Submission(made, text, "channel", hashlib.sha256(text.encode()).digest(), key)
 
 
 async def submit(company: Company, *bodies: dict[str, Any], keys: bool = False) -> list[IntakeAnswer]:

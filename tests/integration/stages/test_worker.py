@@ -17,7 +17,7 @@ from tallystick.stages.flow import Flow
 from tallystick.stages.intake import Intake, Submission, submit_orders
 from tallystick.stages.rechecking import rechecking
 from tallystick.stages.worker import keep_replicas_fresh, routes_of
-from tallystick.store.pool import Pool
+from tallystick.store.pool import JsonText, Pool
 from tallystick.systems.failure import Unavailable
 from tallystick.systems.ports import Changes, Operation
 
@@ -80,7 +80,7 @@ async def test_a_poller_outlives_failures_of_system_database_and_our_own(pool: P
 
 async def held_for_facts(flow: Flow) -> Delivery:
     """An order that is held because nobody answers, and the message that checks it again."""
-    body = order("A").model_dump(mode="json", exclude_none=True)
+    body = JsonText(order("A").model_dump_json(exclude_none=True))
     [answer] = await submit_orders(Intake(flow), [Submission(order("A"), body, "tester", b"")])
     assert answer.body["decision"] == "hold"
     minute = timedelta(seconds=60)

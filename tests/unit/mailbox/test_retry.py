@@ -58,6 +58,20 @@ def test_the_rest_backs_off_doubling_until_the_last_attempt(kind: type[Failure])
         assert len(delays) > 1, "failures of one moment must not come back as one"
 
 
+@pytest.mark.parametrize("kind", [Transient, Unknown])
+@given(attempts=st.integers(0, 2))
+def test_while_the_system_answers_nobody_no_attempt_is_burnt(kind: type[Failure], attempts: int) -> None:
+    failure = kind("no answer", system="erp")
+    planned = plan_retry(delivery(attempts=attempts), failure, SETTINGS, system_answers=False)
+    assert (planned.burn_attempt, planned.dead) == (False, False)
+    assert planned.delay > timedelta(0)
+
+
+def test_a_bug_of_ours_burns_attempts_whether_the_system_answers_or_not() -> None:
+    failure = Transient("our own stage failed", system="erp", asked=False)
+    assert plan_retry(delivery(attempts=3), failure, SETTINGS, system_answers=False).dead
+
+
 @given(attempts=st.integers(0, 99))
 def test_the_backoff_never_passes_its_limit(attempts: int) -> None:
     settings = SETTINGS.model_copy(update={"maximum_attempts": 100})
