@@ -21,6 +21,7 @@ from tallystick.mailbox.messages import Delivery
 from tallystick.mailbox.settlement import Settled, Settlement
 from tallystick.mailbox.waking import Waking
 from tallystick.settings import SystemSettings, Worker
+from tallystick.store.crash_points import crash_point
 from tallystick.store.outage import is_passing
 from tallystick.store.pool import Connection, Pool
 
@@ -129,8 +130,11 @@ class Dispatcher:
             if wait is not None:
                 self._waking.wake_later(route, max(wait, 0.05))
             return []
+        crash_point("claim.before_commit")
         async with self._pool.acquire() as connection:
             deliveries = await self._claim_on(connection, route, limit)
+        if deliveries:
+            crash_point("claim.after_commit")
         if len(deliveries) < limit:
             await self._breakers.return_unused(route.system, limit, len(deliveries))
         return deliveries

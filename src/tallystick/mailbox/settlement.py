@@ -13,6 +13,7 @@ from tallystick.mailbox.handler import Handler
 from tallystick.mailbox.messages import Delivery, Done
 from tallystick.mailbox.retry import plan_retry
 from tallystick.settings import Worker
+from tallystick.store.crash_points import committing
 from tallystick.store.outage import is_passing
 from tallystick.store.pool import Connection, Pool
 from tallystick.systems.failure import Failure
@@ -99,7 +100,7 @@ class Settlement:
         claim_next: ClaimNext | None = None,
     ) -> Settled:
         system_answers = self._answers(route.system)
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._pool.acquire() as connection, committing(connection, "settlement"):
             finished = await self._finish(connection, handler, answered)
             deferrals = [
                 plan_retry(delivery, answer, self._settings, duration_ms, system_answers=system_answers)

@@ -20,6 +20,7 @@ from tallystick.stages.impossible import NotFound, NotPossible, VersionConflict
 from tallystick.stages.outcome import Outcome, record_outcomes
 from tallystick.stages.redecision import clear_way, is_undecided, record_decided, redecide
 from tallystick.stages.transactions import DocumentRecord, Dossier, TransactionChange, lock_transaction, read_dossiers
+from tallystick.store.crash_points import committing
 from tallystick.store.pool import Connection, JsonText
 
 UNCHANGEABLE = ("entity", "channel", "order_number", "currency")
@@ -51,7 +52,7 @@ async def change_order(
     if decision is Decision.REJECT or (decision is Decision.HOLD and not undecided):
         return answer
     revision = max(dossier.orders) + 1
-    async with flow.pool.acquire() as connection, connection.transaction():
+    async with flow.pool.acquire() as connection, committing(connection, "changes"):
         transaction = await _lock(connection, transaction_id, expected_version)
         await clear_way(connection, transaction, by=principal, resolution="changed")
         outcome = (
@@ -97,7 +98,7 @@ async def cancel_order(
     Raises NotFound, VersionConflict or NotPossible.
     """
     dossier = await _dossier(flow, transaction_id)
-    async with flow.pool.acquire() as connection, connection.transaction():
+    async with flow.pool.acquire() as connection, committing(connection, "changes"):
         transaction = await _lock(connection, transaction_id, expected_version)
         await clear_way(connection, transaction, by=principal, resolution="cancelled", reason=reason)
         here = is_undecided(transaction)

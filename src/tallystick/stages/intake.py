@@ -22,6 +22,7 @@ from tallystick.stages.decision import STATES, checks_summary, decided, reasons_
 from tallystick.stages.flow import Flow
 from tallystick.stages.outcome import Outcome, record_outcomes
 from tallystick.stages.transactions import DocumentRecord
+from tallystick.store.crash_points import committing
 from tallystick.store.identifiers import new_id
 from tallystick.store.pool import Connection, JsonText
 
@@ -133,7 +134,7 @@ class Intake:
             if case.decision is Decision.HOLD:
                 case.exception_id = new_id()
         answers = [_answer(case) for case in cases]
-        async with self._flow.pool.acquire() as connection, connection.transaction():
+        async with self._flow.pool.acquire() as connection, committing(connection, "intake"):
             there = await _insert_transactions(connection, cases)
             answers = [
                 answer if case.transaction_id in there else await _conflict(connection, case)

@@ -27,6 +27,7 @@ from tallystick.stages.flow import FULFILMENT, INVOICING, RETURNS, SETTLEMENT, F
 from tallystick.stages.outcome import Outcome, record_outcomes
 from tallystick.stages.references import transaction_of
 from tallystick.stages.transactions import read_transactions
+from tallystick.store.crash_points import committing
 from tallystick.store.pool import Connection
 
 
@@ -80,7 +81,7 @@ async def receive_events(flow: Flow, system: str, events: Sequence[Event]) -> li
 
     A repetition changes nothing. An event that is refused is not remembered, so it may come again once what it names is known.
     """
-    async with flow.pool.acquire() as connection, connection.transaction():
+    async with flow.pool.acquire() as connection, committing(connection, "reception"):
         known = await find_entries(connection, [(each.source, each.id) for each in events])
         transactions = await _subjects(connection, system, events)
         answers: dict[int, EventAnswer] = {}

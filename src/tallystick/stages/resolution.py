@@ -24,6 +24,7 @@ from tallystick.stages.impossible import NotFound, NotPossible, VersionConflict
 from tallystick.stages.outcome import Outcome, record_outcomes
 from tallystick.stages.redecision import clear_way, is_undecided, record_decided, redecide
 from tallystick.stages.transactions import Dossier, TransactionChange, lock_transaction, read_dossiers
+from tallystick.store.crash_points import committing
 from tallystick.store.pool import Connection, JsonText
 
 HELD = "order.held"
@@ -111,7 +112,7 @@ async def _dossier(connection: Connection, found: dict[str, Any]) -> Dossier | N
 async def _replay(flow: Flow, act: _Act, found: dict[str, Any], dossier: Dossier | None) -> dict[str, Any]:
     """Make the exception's dead letter ready again."""
     message_id = found["message_id"]
-    async with flow.pool.acquire() as connection, connection.transaction():
+    async with flow.pool.acquire() as connection, committing(connection, "resolution"):
         await _locked(connection, act, found)
         message = await read_message(connection, message_id, None)
         if message is None or message["state"] != "dead":
@@ -151,7 +152,7 @@ async def _decide_again(flow: Flow, act: _Act, found: dict[str, Any], dossier: D
     results = (await flow.checks.check(entity, [order], overrides=[codes]))[0]
     decision = gravest(list(results))
     result: dict[str, Any] = {"decision": decision.value, "reasons": reasons_of(results)}
-    async with flow.pool.acquire() as connection, connection.transaction():
+    async with flow.pool.acquire() as connection, committing(connection, "resolution"):
         locked = await _locked_transaction(connection, transaction)
         await _locked(connection, act, found)
         if decision is not Decision.REJECT:
@@ -168,7 +169,7 @@ async def reject_exception(
 ) -> dict[str, Any]:
     """Send an order back to its channel: a held one, or one that the ERP refused; its dead letter is discarded."""
     act = _Act(exception_id, principal, "reject", reason, expected_version)
-    async with flow.pool.acquire() as connection, connection.transaction():
+    async with flow.pool.acquire() as connection, committing(connection, "resolution"):
         found = await peek_exception(connection, exception_id, principal.entity_filter, expected_version)
         if found is None:
             raise NotFound(f"there is no exception {exception_id}")
@@ -206,7 +207,7 @@ async def resolve_exception(
     A held order needs a decision, so its exception can't be closed without one.
     """
     act = _Act(exception_id, principal, "resolve", reason, expected_version)
-    async with flow.pool.acquire() as connection, connection.transaction():
+    async with flow.pool.acquire() as connection, committing(connection, "resolution"):
         found = await lock_exception(connection, exception_id, principal.entity_filter, expected_version)
         if found is None:
             raise NotFound(f"there is no exception {exception_id}")

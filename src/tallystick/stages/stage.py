@@ -24,6 +24,7 @@ from tallystick.stages.early import Early
 from tallystick.stages.flow import Flow
 from tallystick.stages.outcome import Outcome, record_outcomes
 from tallystick.stages.transactions import Dossier, lock_versions, read_dossiers
+from tallystick.store.crash_points import crash_point
 from tallystick.store.identifiers import new_id
 from tallystick.store.pool import Connection
 from tallystick.systems.failure import Failure, Rejected
@@ -167,10 +168,12 @@ class Stage:
         """The answers of one kind's function; its facts say how long it took, which is what the outside took."""
         started = time.perf_counter()
         results: Sequence[Result]
+        crash_point(f"{self.stage}.{kind}.before_write")
         try:
             results = await self._kinds[kind](self._flow, works)
         except Failure as failure:
             results = [failure] * len(works)
+        crash_point(f"{self.stage}.{kind}.after_write")
         duration_ms = round((time.perf_counter() - started) * 1000, 3)
         return {work.delivery.id: _timed(result, duration_ms) for work, result in zip(works, results, strict=True)}
 
