@@ -99,7 +99,7 @@ def answer_response(answer: IntakeAnswer, instance: str) -> Response:
 def answer_problem(answer: IntakeAnswer, headers: dict[str, str] | None = None) -> Problem:
     """A rejected or conflicting order as a problem, with every reason."""
     if answer.status == 409:
-        extra = {"transaction_id": answer.body.get("transaction_id")}
+        extra = {"transaction_id": str(answer.transaction_id) if answer.transaction_id else None}
         return Problem(409, answer.body["code"], answer.body["detail"], headers=headers, extra=extra)
     reasons = answer.body["reasons"]
     detail = "; ".join(each["message"] for each in reasons if each["decision"] == "reject")

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
+from tallystick.api.mistakes import in_words
 from tallystick.control.exceptions import ExceptionConflict, ExceptionResolved
 from tallystick.stages.impossible import NotFound, NotPossible, VersionConflict
 from tallystick.store.identifiers import new_id
@@ -90,7 +91,7 @@ def field_errors(errors: Sequence[Any]) -> list[dict[str, Any]]:
     found = []
     for each in errors[:_MOST_ERRORS]:
         place = (*each["loc"], *each.get("ctx", {}).get("at", ()))
-        message = printable(str(each["msg"]).removeprefix("Value error, "))
+        message = printable(in_words(each))
         if place[:1] in (("query",), ("path",), ("header",)):
             entry = {"parameter": printable(str(place[-1])), "message": message}
         else:

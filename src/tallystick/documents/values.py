@@ -21,7 +21,7 @@ from pydantic import (
 # C0 and C1 control characters, line separators and marks that turn the reading direction never belong in a business
 # field: they break EDI and logs, and make a value look like another.
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
-_LINES_OF_TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
+LINES_OF_TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 # A document is one order, not a catalogue: past this many lines it is refused before any work is done.
 MAXIMUM_LINES = 2_000
 
@@ -30,7 +30,7 @@ Identifier = Annotated[
     StringConstraints(min_length=1, max_length=64, pattern=NO_CONTROL_CHARACTERS, strip_whitespace=True),
 ]
 ShortText = Annotated[str, StringConstraints(max_length=140, pattern=NO_CONTROL_CHARACTERS, strip_whitespace=True)]
-LongText = Annotated[str, StringConstraints(max_length=2_000, pattern=_LINES_OF_TEXT, strip_whitespace=True)]
+LongText = Annotated[str, StringConstraints(max_length=2_000, pattern=LINES_OF_TEXT, strip_whitespace=True)]
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Line = TypeVar("Line")
 LineNumber = Annotated[int, Field(strict=True, ge=1, le=999_999)]
