@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 25.0
 _PAGE = 200
 _TRIES = 5
+# A worker that was killed holds its messages until their lease ends; a living one renews it.
+_WORKER = {"lease_seconds": 15}
 _ROLES = {"channels": "system", "clerk": "operator"}
 _POLICY = """
 [entities.default]
@@ -41,19 +44,35 @@ tax = { source = "live", when_unavailable = "hold" }
 
 
 class Hub:
-    """One installation in `folder`, connected to these systems by name."""
+    """One installation in `folder`, connected to these systems by name.
 
-    def __init__(self, folder: Path) -> None:
+    Its processes are `api`, `api-2`, … and `worker`, `worker-2`, …; `environment_of` says what each has in its environment
+    beside ours, `worker` what the settings say of workers.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        apis: int = 1,
+        workers: int = 1,
+        worker: Mapping[str, float] = _WORKER,
+        environment_of: Callable[[str], Mapping[str, str]] = lambda _: {},
+    ) -> None:
         self._folder = folder
-        self._port = free_port()
+        self._ports = {_numbered("api", each): free_port() for each in range(1, apis + 1)}
+        self.programs = (*self._ports, *(_numbered("worker", each) for each in range(1, workers + 1)))
+        self._worker = worker
         self._environment = dict(os.environ)
+        self._environment_of = environment_of
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._clients: dict[str, list[httpx.AsyncClient]] = {}
+        self._turns: dict[str, Iterator[httpx.AsyncClient]] = {}
 
     @property
     def url(self) -> str:
-        """Where its API will listen; known before it starts, so that the systems can be told."""
-        return f"http://127.0.0.1:{self._port}"
+        """Where its first API will listen; known before it starts, so that the systems can be told."""
+        return f"http://127.0.0.1:{self._ports['api']}"
 
     @property
     def settings_file(self) -> Path:
@@ -65,28 +84,34 @@ class Hub:
         self._write_settings(connections)
         try:
             # Held by this process too, so that it outlives each command and each kill of a hub's process.
-            await asyncio.to_thread(start_embedded, self._data_folder / "postgresql")
+            await asyncio.to_thread(start_embedded, self.data_folder / "postgresql")
         except SettingsError as error:
             raise DemoError(str(error)) from error
         for name, role in _ROLES.items():
             key = await asyncio.to_thread(self._make_key, name, role)
-            self._clients[name] = httpx.AsyncClient(
-                base_url=self.url, headers={"authorization": f"Bearer {key}"}, trust_env=False, timeout=60
-            )
-        for program in ("api", "worker"):
-            self._spawn(program)
+            self._clients[name] = [
+                httpx.AsyncClient(
+                    base_url=f"http://127.0.0.1:{port}",
+                    headers={"authorization": f"Bearer {key}"},
+                    trust_env=False,
+                    timeout=60,
+                )
+                for port in self._ports.values()
+            ]
+            self._turns[name] = itertools.cycle(self._clients[name])
+        for program in self.programs:
+            self.spawn(program)
         await self._until_ready()
 
     @property
-    def _data_folder(self) -> Path:
+    def data_folder(self) -> Path:
+        """Where its database is."""
         return self._folder / "data"
 
     def _write_settings(self, connections: Mapping[str, Connection]) -> None:
         """The file that an integration engineer would write; its secrets stand in the processes' environment."""
-        lines = ["# Written by the demo.", "[database]", f"data_folder = {_toml(str(self._data_folder))}"]
-        lines += ["", "[server]", f"port = {self._port}"]
-        # A worker that was killed holds its messages until their lease ends; a living one renews it.
-        lines += ["", "[worker]", "lease_seconds = 15"]
+        lines = ["# Written by the demo.", "[database]", f"data_folder = {_toml(str(self.data_folder))}"]
+        lines += ["", "[worker]", *(f"{name} = {value}" for name, value in self._worker.items())]
         for name, connection in connections.items():
             lines += ["", f"[systems.{name}]", f"kind = {_toml(connection.kind)}"]
             lines += [f"{option} = {_toml(value)}" for option, value in connection.options.items()]
@@ -105,41 +130,56 @@ class Hub:
             raise DemoError(f"no key could be made: {done.stderr.strip()[-500:]}")
         return str(json.loads(done.stdout)["key"])
 
-    def _spawn(self, program: str) -> None:
-        with (self._folder / f"{program}.log").open("ab") as log:
+    def spawn(self, program: str) -> None:
+        """Start one of its processes, without waiting for it."""
+        port = ["--port", str(self._ports[program])] if program in self._ports else []
+        with self.log_file(program).open("ab") as log:
             self._processes[program] = subprocess.Popen(  # noqa: S603 - our own program
-                [_program(), program, "-c", str(self.settings_file)],
-                env=self._environment,
+                [_program(), program.partition("-")[0], "-c", str(self.settings_file), *port],
+                env={**self._environment, **self._environment_of(program)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
 
+    def log_file(self, program: str) -> Path:
+        """What a process said on stdout and stderr."""
+        return self._folder / f"{program}.log"
+
+    def process(self, program: str) -> subprocess.Popen[bytes]:
+        """One of its processes as it was started last."""
+        return self._processes[program]
+
     async def kill(self, program: str) -> None:
-        """End `api` or `worker` with -9."""
+        """End one of its processes with -9."""
         process = self._processes[program]
         process.kill()
         await asyncio.to_thread(process.wait)
 
     async def come_back(self, program: str) -> None:
-        """Start the killed `api` or `worker` again and wait until the installation is ready."""
-        self._spawn(program)
+        """Start a killed process again and wait until the installation is ready."""
+        self.spawn(program)
         await self._until_ready()
 
     async def _until_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and not any(each.poll() is not None for each in self._processes.values()):
-            try:
-                if (await self._clients["clerk"].get("/health/ready")).is_success:
-                    return
-            except httpx.HTTPError:
-                pass
+            if await self.is_ready():
+                return
             await asyncio.sleep(0.1)
         raise DemoError(f"Tallystick did not start; see the logs in {self._folder}")
 
+    async def is_ready(self) -> bool:
+        """Whether each of its APIs says that it can do its work."""
+        try:
+            answers = [await client.get("/health/ready", timeout=5) for client in self._clients["clerk"]]
+        except httpx.HTTPError:
+            return False
+        return all(answer.is_success for answer in answers)
+
     async def stop(self) -> None:
-        """Stop worker and API politely, then with -9."""
-        for client in self._clients.values():
+        """Stop all its processes politely, then with -9."""
+        for client in itertools.chain(*self._clients.values()):
             await client.aclose()
         for process in self._processes.values():
             process.terminate()
@@ -150,15 +190,19 @@ class Hub:
                 process.kill()
                 await asyncio.to_thread(process.wait)
 
+    def client(self, name: str) -> httpx.AsyncClient:
+        """Signed in as `channels` or `clerk`, at one of its APIs in turn."""
+        return next(self._turns[name])
+
     async def submit(self, order: Order) -> httpx.Response:
         """Submit one order as its channel does, under its number as the key."""
         headers = {"idempotency-key": order.order_number, "content-type": "application/json"}
         content = order.model_dump_json()
-        return await _ask(lambda: self._clients["channels"].post("/v1/orders", content=content, headers=headers))
+        return await _ask(lambda: self.client("channels").post("/v1/orders", content=content, headers=headers))
 
     async def show(self, path: str, **parameters: Any) -> Any:
         """What the API shows under a path. Raises httpx.HTTPError."""
-        response = await _ask(lambda: self._clients["clerk"].get(f"/v1/{path}", params=parameters))
+        response = await _ask(lambda: self.client("clerk").get(f"/v1/{path}", params=parameters))
         response.raise_for_status()
         return response.json()
 
@@ -176,7 +220,7 @@ class Hub:
 
     async def work_exception(self, exception: Mapping[str, Any], action: str, body: Mapping[str, Any]) -> bool:
         """Do something with an open exception; False when somebody was faster or it could not be done."""
-        response = await self._clients["clerk"].post(
+        response = await self.client("clerk").post(
             f"/v1/exceptions/{exception['id']}:{action}",
             json=dict(body),
             headers={"if-match": f'"{exception["version"]}"'},
@@ -192,6 +236,10 @@ async def _ask(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         except httpx.TransportError:
             await asyncio.sleep(0.2)
     return await call()
+
+
+def _numbered(program: str, number: int) -> str:
+    return program if number == 1 else f"{program}-{number}"
 
 
 def _program() -> str:
