@@ -3,13 +3,15 @@
 READY := .venv/.ready
 BIN := .venv/bin
 PYTHON ?=
+BENCH_ARGS ?=
 DEMO_ARGS ?=
 TEST_ARGS ?=
+FAULTS_ARGS ?=
 LOCK_ARGS ?=
-CODE := $(wildcard src tests bench)
+CODE := $(wildcard src tests bench faults)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint format bench lock clean
+.PHONY: help setup demo run test lint format bench faults lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,12 +42,15 @@ format: $(READY) ## Format the code and mend what can be mended by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## Measure intake and mailbox beside their bare limits
-	@$(BIN)/python -m bench
+bench: $(READY) ## Measure every promise of speed beside its bare limit and its peers (some: BENCH_ARGS="--rows intake")
+	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+faults: $(READY) ## Break everything while orders flow, then compare all books (FAULTS_ARGS="--minutes 10 --seed 1 --erp tryton")
+	@$(BIN)/python -m faults $(FAULTS_ARGS)
 
 lock: $(READY) ## Resolve pyproject.toml into the locks (newest of everything: LOCK_ARGS=--upgrade)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock $(LOCK_ARGS)
 
 clean: ## Remove .venv and all caches; databases stay
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache dist
-	@find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests bench faults -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,4 +1,4 @@
-"""`python -m bench`: Tallystick beside the bare limits of what it stands on. Exit code 0 when every target is met, 1 when not."""
+"""`python -m bench`: Tallystick beside the bare limits of what it stands on. Exit code 1 when a promise is broken."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 from bench.report import report, surroundings, table
+from bench.row import Place
 from bench.rows import ROWS
 from bench.surroundings import scratch_folder, scratch_server
 
@@ -28,7 +29,7 @@ async def _run(names: Sequence[str], smoke: bool) -> tuple[str, dict[str, Any]]:
         rows = []
         for name in names:
             print(f"{name}: measuring", file=sys.stderr)
-            rows.append(await ROWS[name](server, folder, smoke))
+            rows.append(await ROWS[name](Place(server, folder, smoke)))
     return table(rows, where, smoke), report(rows, where, measured_at, smoke)
 
 
@@ -40,10 +41,12 @@ async def _until_told(names: Sequence[str], smoke: bool) -> tuple[str, dict[str,
 
 
 def main() -> None:
-    """Measure, print, keep the result, and say by the exit code whether every target is met."""
+    """Measure, print, keep the result, and say by the exit code whether every promise is kept."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="only these rows")
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs; nothing is kept")
+    parser.add_argument(
+        "--smoke", action="store_true", help="tiny sizes: shows that it runs; nothing is judged, nothing kept"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead of the table")
     options = parser.parse_args()
     with contextlib.redirect_stdout(sys.stderr):  # stdout is the result's alone

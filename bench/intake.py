@@ -1,6 +1,7 @@
 """How many orders a second one server process takes in with all five checks, beside a bare application on the same database.
 
-Both are uvicorn in a process of its own and get the same orders of 20 lines from the same client in turn. Ours is
+Both are uvicorn in a process of its own and get the same orders of 20 lines from the same client in turn: first as fast as they
+answer, then by the clock, 300 a second, which shows how long an order takes at a rate that somebody might have. Ours is
 `tallystick api` with default settings on replica data; every order is answered after its checks and is kept with its document,
 lineage, audit entry, promises, idempotency key and the messages to ERP and CRM. The other validates and inserts.
 """
@@ -11,14 +12,15 @@ import statistics
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import orjson
 from bench import bare_app
 from bench.goods import Goods, load_replica
 from bench.load import NUMBER, Load, Seen, send_load
-from bench.surroundings import serving
+from bench.row import Beside, Place, Promise, Row
+from bench.surroundings import scratch_database, serving
 
 from tallystick.control.keys import create_key
 from tallystick.documents.order import Order
@@ -28,6 +30,10 @@ from tallystick.store.migrate import upgrade_schema
 from tallystick.store.pool import Pool, open_pool
 
 CONNECTIONS = 64
+OFFERED = 300.0
+"""Orders a second, where they come by the clock."""
+_LEAST_RATIO = 0.5
+_MOST_P99_MS = 25.0
 _PREPARED = 1_000
 _ROUND = 10_000_000
 """Orders of one round are numbered from its own multiple of this."""
@@ -58,6 +64,8 @@ class Sizes:
     rounds: int = 5
     seconds: float = 4.0
     warm_seconds: float = 3.0
+    offered_rounds: int = 3
+    offered_seconds: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +86,12 @@ class Rounds:
 
 @dataclass(frozen=True, slots=True)
 class IntakeRates:
-    """Both servers, and the rate at which the same client sends to a server that answers at once."""
+    """Both servers as fast as they answer and by the clock; and the client alone, where all is answered at once."""
 
     tallystick: Rounds
     bare: Rounds
+    tallystick_offered: Rounds
+    bare_offered: Rounds
     client_limit: float
 
     @property
@@ -100,12 +110,12 @@ class _Target:
     orders: Path
     headers: dict[str, str]
 
-    async def take(self, number: int, seconds: float) -> Seen:
+    async def take(self, number: int, seconds: float, rate: float | None = None) -> Seen:
         """One round of load."""
-        load = Load(
-            self.port, self.pid, self.path, self.headers, str(self.orders), number * _ROUND, CONNECTIONS, seconds
+        first, orders = number * _ROUND, str(self.orders)
+        return await send_load(
+            Load(self.port, self.pid, self.path, self.headers, orders, first, CONNECTIONS, seconds, rate)
         )
-        return await send_load(load)
 
 
 async def measure_intake(url: str, folder: Path, sizes: Sizes) -> IntakeRates:
@@ -131,22 +141,28 @@ async def measure_intake(url: str, folder: Path, sizes: Sizes) -> IntakeRates:
                 _Target(*null, "/", orders, headers),
             ]
             warm = [await each.take(0, sizes.warm_seconds) for each in targets]
-            seen = await _rounds(pool, targets[:2], sizes)
-        await _all_there(pool, *(sum(each.orders for each in (warm[i], *seen[i])) for i in (0, 1)))
+            fast = await _rounds(pool, targets[:2], range(1, 1 + sizes.rounds), sizes.seconds)
+            later = range(1 + sizes.rounds, 1 + sizes.rounds + sizes.offered_rounds)
+            offered = await _rounds(pool, targets[:2], later, sizes.offered_seconds, OFFERED)
+        seen = [(warm[each], *fast[each].seen, *offered[each].seen) for each in (0, 1)]
+        await _all_there(pool, *(sum(each.orders for each in every) for every in seen))
     finally:
         await pool.close()
-    return IntakeRates(Rounds(tuple(seen[0])), Rounds(tuple(seen[1])), warm[2].rate)
+    return IntakeRates(fast[0], fast[1], offered[0], offered[1], warm[2].rate)
 
 
-async def _rounds(pool: Pool, targets: Sequence[_Target], sizes: Sizes) -> list[list[Seen]]:
+async def _rounds(
+    pool: Pool, targets: Sequence[_Target], numbers: range, seconds: float, rate: float | None = None
+) -> list[Rounds]:
     """The servers in turn, so that whatever else the machine does meets both."""
     seen: list[list[Seen]] = [[] for _ in targets]
-    for number in range(1, sizes.rounds + 1):
+    for number in numbers:
         for target, into in zip(targets, seen, strict=True):
             await pool.execute("checkpoint")
-            into.append(await target.take(number, sizes.seconds))
-            print(f"intake round {number}: {target.path} {into[-1].rate:,.0f} orders/s", file=sys.stderr)
-    return seen
+            into.append(last := await target.take(number, seconds, rate))
+            told = f"{last.rate:,.0f} orders/s, p99 {last.p99_ms:,.1f} ms"
+            print(f"intake round {number}: {target.path} {told}", file=sys.stderr)
+    return [Rounds(tuple(each)) for each in seen]
 
 
 def _prepared(orders: Sequence[Order]) -> bytes:
@@ -173,6 +189,48 @@ async def _other(folder: Path, module: str, *arguments: str) -> AsyncIterator[_A
     port = free_port()
     async with serving([sys.executable, "-m", module, *arguments, str(port)], port, folder / f"{module}.log") as pid:
         yield port, pid
+
+
+async def row(place: Place) -> Row:
+    """The row of the table."""
+    tiny = Sizes(
+        Goods(customers=50, products=200),
+        rounds=1,
+        seconds=0.7,
+        warm_seconds=0.3,
+        offered_rounds=1,
+        offered_seconds=0.7,
+    )
+    async with scratch_database(place.server, "bench_intake") as url:
+        rates = await measure_intake(url, place.folder, tiny if place.smoke else Sizes())
+    busy = max(each.median(lambda seen: seen.client_cpu) for each in (rates.tallystick, rates.bare))
+    late = rates.tallystick_offered.median(lambda seen: seen.p99_ms)
+    return Row(
+        name="intake",
+        what=f"20-line orders over HTTP, five checks on replica data, one process, {CONNECTIONS} connections",
+        unit="orders/s",
+        ours=rates.tallystick.rate,
+        beside=(Beside("FastAPI that validates, inserts and commits", rates.bare.rate),),
+        promises=(
+            Promise("part of the bare application's rate", rates.ratio, least=_LEAST_RATIO),
+            Promise(f"p99 in ms at {OFFERED:g}/s offered, from the scheduled moment", late, most=_MOST_P99_MS),
+        ),
+        notes=(
+            _described("tallystick, as fast as it answers", rates.tallystick),
+            _described("bare, as fast as it answers", rates.bare),
+            _described(f"tallystick at {OFFERED:g}/s", rates.tallystick_offered),
+            _described(f"bare at {OFFERED:g}/s", rates.bare_offered),
+            f"the client itself: at most {rates.client_limit:,.0f} orders/s; it used {busy:.0%} of a core in these rounds",
+        ),
+        detail=asdict(rates),
+    )
+
+
+def _described(name: str, rounds: Rounds) -> str:
+    p50, p99 = rounds.median(lambda seen: seen.p50_ms), rounds.median(lambda seen: seen.p99_ms)
+    cpu = rounds.median(lambda seen: seen.server_cpu_ms)
+    every = ", ".join(f"{each.p99_ms:.1f}" for each in rounds.seen)
+    return f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms (of {every}), CPU of the server's process {cpu:.2f} ms an order"
 
 
 async def _all_there(pool: Pool, ours: int, bare: int) -> None:

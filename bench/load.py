@@ -1,15 +1,18 @@
 """The client of the intake measurement, in a process of its own: prepared bytes over raw sockets, so that it is not the limit.
 
-Each connection sends its next order when the last one is answered. What it is to do comes as one JSON object on stdin, what it
-saw goes as one JSON object to stdout.
+Without a rate each connection sends its next order when the last one is answered. With a rate orders are sent by the clock,
+whatever has been answered by then, and an order's time runs from the moment that the clock said: a server that stalls is late
+with every order that falls due meanwhile, also with those that found no free connection.
+
+What it is to do comes as one JSON object on stdin, what it saw goes as one JSON object to stdout.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import count, cycle
@@ -18,9 +21,12 @@ from typing import cast
 
 import orjson
 import uvloop
+from bench.processes import cpu_seconds
 
 NUMBER = "@" * 12
 """Stands in a prepared order where its number goes."""
+_PATIENCE_SECONDS = 30.0
+"""How long the answers to orders sent by the clock may take after the last one fell due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class Load:
     """The first order's number; those behind it follow."""
     connections: int
     seconds: float
+    rate: float | None = None
+    """Orders a second that are offered, whatever comes back; None: the next when the last is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +108,39 @@ class _Run:
         self.latencies: list[float] = []
         self.failure: str | None = None
         self.deadline = 0.0
+        self.by_the_clock = load.rate is not None
+        self._due: deque[float] = deque()
+        self._idle: deque[_Connection] = deque()
+        """The longest idle one is taken first: servers close connections on which nothing has come for a while."""
         self._open = load.connections
         self.ended = asyncio.get_running_loop().create_future()
+
+    def free(self, connection: _Connection) -> None:
+        """The connection may send its next order, or waits for one to fall due, or ends."""
+        now = time.perf_counter()
+        if self.failure:
+            connection.close()
+        elif self._due:
+            connection.send(self._due.popleft())
+        elif now >= self.deadline:
+            connection.close()
+        elif self.by_the_clock:
+            self._idle.append(connection)
+        else:
+            connection.send(now)
+
+    async def offer(self, rate: float) -> None:
+        """Let orders fall due by the clock until the deadline."""
+        started, number = time.perf_counter(), 0
+        while (due := started + number / rate) < self.deadline:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            self._due.append(due)
+            if self._idle:
+                self.free(self._idle.popleft())
+            number += 1
+        await asyncio.sleep(max(0.0, self.deadline - time.perf_counter()))
+        for connection in self._idle:
+            connection.close()
 
     def close_one(self) -> None:
         self._open -= 1
@@ -115,20 +154,22 @@ class _Connection(asyncio.Protocol):
     def __init__(self, run: _Run) -> None:
         self._run = run
         self._received = b""
-        self._sent_at = 0.0
+        self._due_at = 0.0
+        self._closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not say that it is one
 
-    def send(self) -> None:
-        """Send the next order, or end when time is up."""
-        now = time.perf_counter()
-        if now >= self._run.deadline or self._run.failure:
-            self._transport.close()
-            return
-        self._sent_at = now
+    def send(self, due_at: float) -> None:
+        """Send the next order, which was due at that moment."""
+        self._due_at = due_at
         self._transport.write(next(self._run.requests))
+
+    def close(self) -> None:
+        """No more orders on this one."""
+        self._closed = True
+        self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
@@ -137,23 +178,17 @@ class _Connection(asyncio.Protocol):
         if not separator or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]):
             return
         if head.startswith(b"HTTP/1.1 201 "):
-            self._run.latencies.append(time.perf_counter() - self._sent_at)
+            self._run.latencies.append(time.perf_counter() - self._due_at)
         else:
             self._run.failure = self._received[:2_000].decode(errors="replace")
         self._received = b""
-        self.send()
+        self._run.free(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Called by asyncio."""
-        if time.perf_counter() < self._run.deadline and not self._run.failure:
+        if not self._closed and not self._run.failure:
             self._run.failure = f"a connection was lost: {error}"
         self._run.close_one()
-
-
-def _cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used until now, its own and the kernel's for it."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _main(load: Load) -> Seen:
@@ -162,17 +197,20 @@ async def _main(load: Load) -> Seen:
     made = [
         await loop.create_connection(lambda: _Connection(run), "127.0.0.1", load.port) for _ in range(load.connections)
     ]
-    started, cpu, server_cpu = time.perf_counter(), time.process_time(), _cpu_seconds(load.pid)
+    started, cpu, server_cpu = time.perf_counter(), time.process_time(), cpu_seconds(load.pid)
     run.deadline = started + load.seconds
     for _, connection in made:
-        connection.send()
-    await run.ended
+        run.free(connection)
+    if load.rate is not None:
+        await run.offer(load.rate)
+    async with asyncio.timeout(load.seconds + _PATIENCE_SECONDS):
+        await run.ended
     seconds, used = time.perf_counter() - started, time.process_time() - cpu
     if run.failure:
         sys.exit(f"not every order was taken: {run.failure}")
     ordered = sorted(run.latencies)
     p50, p99 = (round(ordered[int(len(ordered) * part)] * 1000, 2) for part in (0.50, 0.99))
-    server_cpu_ms = (_cpu_seconds(load.pid) - server_cpu) / len(ordered) * 1000
+    server_cpu_ms = (cpu_seconds(load.pid) - server_cpu) / len(ordered) * 1000
     return Seen(len(ordered), seconds, p50, p99, round(used / seconds, 3), round(server_cpu_ms, 3))
 
 

@@ -17,11 +17,12 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench import bare_loop
-from bench.surroundings import scratch_folder, scratch_server
+from bench.row import Beside, Place, Promise, Row
+from bench.surroundings import scratch_database, scratch_folder, scratch_server
 
 from tallystick.mailbox.carrier import Route
 from tallystick.mailbox.dispatch import Dispatcher
@@ -36,6 +37,9 @@ from tallystick.systems.failure import Failure
 ROUTE = Route("bench", "null")
 PAYLOAD = {"order_number": "B1000042", "revision": 1, "amount": 1_234_567, "reference": "T-0190c5c0", "note": "x" * 20}
 _OFFER_AT_ONCE = 5_000
+_LEAST_RATES = {1: 5_000, 3: 10_000}
+"""Messages a second by worker processes."""
+_LEAST_RATIO = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,38 @@ async def measure_mailbox(url: str, *, messages: int = 30_000, rounds: int = 5, 
         bare.append(messages / await _seconds(pool, url, "bare", "bare_messages", workers))
     await pool.close()
     return MailboxRates(workers, statistics.median(mailbox), statistics.median(bare), tuple(mailbox), tuple(bare))
+
+
+async def row_of_one(place: Place) -> Row:
+    """The row of one worker process."""
+    return await _row(place, workers=1, messages=30_000)
+
+
+async def row_of_three(place: Place) -> Row:
+    """The row of three worker processes."""
+    return await _row(place, workers=3, messages=60_000)
+
+
+async def _row(place: Place, workers: int, messages: int) -> Row:
+    sizes = {"messages": 2_000, "rounds": 1} if place.smoke else {"messages": messages, "rounds": 5}
+    async with scratch_database(place.server, "bench_mailbox") as url:
+        rates = await measure_mailbox(url, workers=workers, **sizes)
+    return Row(
+        name="mailbox" if workers == 1 else f"mailbox-{workers}",
+        what=f"{sizes['messages']:,} waiting messages delivered to a null system by the dispatcher, worker processes: {workers}",
+        unit="messages/s",
+        ours=rates.mailbox,
+        beside=(Beside("a loop that claims, deletes and commits in batches", rates.bare),),
+        promises=(
+            Promise("messages a second", rates.mailbox, least=_LEAST_RATES[workers]),
+            Promise("part of the bare loop's rate", rates.ratio, least=_LEAST_RATIO),
+        ),
+        notes=(
+            f"tallystick's rounds: {', '.join(f'{each:,.0f}' for each in rates.mailbox_rounds)}",
+            f"the bare loop's rounds: {', '.join(f'{each:,.0f}' for each in rates.bare_rounds)}",
+        ),
+        detail=asdict(rates),
+    )
 
 
 async def _offer(pool: Pool, count: int) -> None:

