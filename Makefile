@@ -11,7 +11,7 @@ LOCK_ARGS ?=
 CODE := $(wildcard src tests bench faults)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint format bench faults lock clean
+.PHONY: help setup demo run test lint format bench faults model lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ bench: $(READY) ## Measure every promise of speed beside its bare limit and its 
 
 faults: $(READY) ## Break everything while orders flow, then compare all books (FAULTS_ARGS="--minutes 10 --seed 1 --erp tryton")
 	@$(BIN)/python -m faults $(FAULTS_ARGS)
+
+model: ## Check the mailbox's formal model, and that each of its parts is needed (wants spin and gcc)
+	@tools/check-model
 
 lock: $(READY) ## Resolve pyproject.toml into the locks (newest of everything: LOCK_ARGS=--upgrade)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock $(LOCK_ARGS)
