@@ -63,7 +63,8 @@ class Hub:
         self._ports = {_numbered("api", each): free_port() for each in range(1, apis + 1)}
         self.programs = (*self._ports, *(_numbered("worker", each) for each in range(1, workers + 1)))
         self._worker = worker
-        self._environment = dict(os.environ)
+        self.environment = dict(os.environ)
+        """What all its processes have in theirs, secrets too."""
         self._environment_of = environment_of
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._clients: dict[str, list[httpx.AsyncClient]] = {}
@@ -117,14 +118,14 @@ class Hub:
             lines += [f"{option} = {_toml(value)}" for option, value in connection.options.items()]
             for option, secret in connection.secrets.items():
                 variable = f"TALLYSTICK_DEMO_{name}_{option}".upper()
-                self._environment[variable] = secret
+                self.environment[variable] = secret
                 lines.append(f'{option} = {{ env = "{variable}" }}')
         self.settings_file.write_text("\n".join(lines) + "\n" + _POLICY, encoding="utf-8")
 
     def _make_key(self, name: str, role: str) -> str:
         command = [_program(), "keys", "create", name, "--role", role, "--json", "-c", str(self.settings_file)]
         done = subprocess.run(  # noqa: S603 - our own program
-            command, env=self._environment, capture_output=True, text=True, check=False, timeout=_START_SECONDS
+            command, env=self.environment, capture_output=True, text=True, check=False, timeout=_START_SECONDS
         )
         if done.returncode:
             raise DemoError(f"no key could be made: {done.stderr.strip()[-500:]}")
@@ -136,7 +137,7 @@ class Hub:
         with self.log_file(program).open("ab") as log:
             self._processes[program] = subprocess.Popen(  # noqa: S603 - our own program
                 [_program(), program.partition("-")[0], "-c", str(self.settings_file), *port],
-                env={**self._environment, **self._environment_of(program)},
+                env={**self.environment, **self._environment_of(program)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -44,8 +44,8 @@ class Surroundings:
     """The other companies' systems of one demo."""
 
     def __init__(self, folder: Path, hub: Hub, erp: str, seed: int) -> None:
-        self._sandbox = Sandbox(folder / "sandbox", seed=seed, hub_url=hub.url)
-        self.erp: DemoErp = TrytonErp() if erp == "tryton" else SandboxErp(self._sandbox)
+        self.sandbox = Sandbox(folder / "sandbox", seed=seed, hub_url=hub.url)
+        self.erp: DemoErp = TrytonErp() if erp == "tryton" else SandboxErp(self.sandbox)
         self._seed = seed
 
     async def start(self, trade: Trade) -> None:
@@ -59,36 +59,36 @@ class Surroundings:
 
     async def _start_servers(self, trade: Trade) -> None:
         try:
-            await self._sandbox.start(*(ServerPlan(name) for name in SERVERS))
+            await self.sandbox.start(*(ServerPlan(name) for name in SERVERS))
         except LaunchError as error:
             raise DemoError(str(error)) from error
         for sale in trade.sales:
             number = sale.order.order_number
-            await self._sandbox.call("wms", "PUT", f"/plans/{number}", {"kind": sale.shipping, "rest_delay_seconds": 3})
-            await self._sandbox.call("payments", "PUT", f"/plans/{number}", _paying(sale))
+            await self.sandbox.call("wms", "PUT", f"/plans/{number}", {"kind": sale.shipping, "rest_delay_seconds": 3})
+            await self.sandbox.call("payments", "PUT", f"/plans/{number}", _paying(sale))
 
     async def stop(self) -> None:
         """Stop everything."""
         await self.erp.stop()
-        await self._sandbox.stop()
+        await self.sandbox.stop()
 
     @property
     def connections(self) -> dict[str, Any]:
         """How the hub connects to each, by name."""
-        return {"erp": self.erp.connection(), **{name: sandbox_connection(self._sandbox, name) for name in SERVERS}}
+        return {"erp": self.erp.connection(), **{name: sandbox_connection(self.sandbox, name) for name in SERVERS}}
 
     async def submit_to_crm(self, trade: Trade) -> None:
         """Sales keeps its own record of every order: what was promised to the customer."""
         for at in range(0, len(trade.sales), _BATCH):
             items = [_sales_record(sale) for sale in trade.sales[at : at + _BATCH]]
-            await self._sandbox.call("crm", "POST", "/v1/orders", {"items": items})
+            await self.sandbox.call("crm", "POST", "/v1/orders", {"items": items})
 
     async def inject(self) -> None:
         """Switch on: events twice and out of order, a tax service that times out, a CRM and a warehouse that err at times."""
-        await self._sandbox.put_faults("wms", {"seed": self._seed, **_EVENT_FAULTS, "drops": {"every": 5, "limit": 3}})
-        await self._sandbox.put_faults("payments", {"seed": self._seed, **_EVENT_FAULTS})
-        await self._sandbox.put_faults("crm", {"seed": self._seed, "errors": {"every": 9, "status": 503, "limit": 5}})
-        await self._sandbox.put_faults("tax", {"late_answers": {"every": 4, "seconds": 5, "limit": 2}})
+        await self.sandbox.put_faults("wms", {"seed": self._seed, **_EVENT_FAULTS, "drops": {"every": 5, "limit": 3}})
+        await self.sandbox.put_faults("payments", {"seed": self._seed, **_EVENT_FAULTS})
+        await self.sandbox.put_faults("crm", {"seed": self._seed, "errors": {"every": 9, "status": 503, "limit": 5}})
+        await self.sandbox.put_faults("tax", {"late_answers": {"every": 4, "seconds": 5, "limit": 2}})
 
     async def take_erp_away(self, injected: Injected) -> None:
         """The ERP's server is killed with -9 and comes back after ten seconds."""
@@ -100,7 +100,7 @@ class Surroundings:
     async def count_faults(self, injected: Injected) -> None:
         """Add what the servers' switches did."""
         for name in SERVERS:
-            report = await self._sandbox.faults(name)
+            report = await self.sandbox.faults(name)
             for fault, times in report.injected.items():
                 injected.add(f"{name}: {_FAULT_NAMES.get(fault, fault)}", times)
 
@@ -121,7 +121,7 @@ class Surroundings:
         """All items of one of a server's lists."""
         after: int | None = 0
         while after is not None:
-            page = await self._read(server, f"{path}?after={after}&limit={_PAGE}")
+            page = await self._read(server, f"{path}{'&' if '?' in path else '?'}after={after}&limit={_PAGE}")
             for item in page["items"]:
                 yield item
             after = page["next"]
@@ -130,7 +130,7 @@ class Surroundings:
         """One page; the faults that were switched on strike whoever looks as well as the hub."""
         for _ in range(_READS):
             try:
-                return await self._sandbox.call(server, "GET", path)
+                return await self.sandbox.call(server, "GET", path)
             except httpx.HTTPError:
                 await asyncio.sleep(0.2)
         raise DemoError(f"sandbox {server} did not show {path} in {_READS} tries")

@@ -108,9 +108,10 @@ class EventSwitch(_Settings):
 
 
 class Duplicates(EventSwitch):
-    """The event is sent twice, the second time `gap_seconds` later, with the same id."""
+    """The event is sent again `copies` times, each `gap_seconds` after the one before, with the same id."""
 
     gap_seconds: Seconds = 0.1
+    copies: int = Field(default=1, ge=1, le=10)
 
 
 class Reordering(EventSwitch):
@@ -230,13 +231,14 @@ class Faults:
         return (latency.fixed_ms + self._dice["latency"].uniform(0, latency.jitter_ms)) / 1_000
 
     def event_delays(self) -> list[float]:
-        """When an outgoing event is sent, in seconds from now: [0] as it should be, two entries for a duplicate."""
+        """When an outgoing event is sent, in seconds from now: [0] as it should be, an entry more for each duplicate."""
         self._events += 1
         plan = self.plan
         held = plan.reordering.on and self._turn("reordering", plan.reordering)
         first = plan.reordering.hold_seconds if held else 0.0
         if plan.duplicates.on and self._turn("duplicates", plan.duplicates):
-            return [first, first + plan.duplicates.gap_seconds]
+            gap = plan.duplicates.gap_seconds
+            return [first + gap * copy for copy in range(plan.duplicates.copies + 1)]
         return [first]
 
     def _turn(self, name: str, switch: Switch | EventSwitch) -> bool:

@@ -1,0 +1,184 @@
+"""The world that is broken: hub, database, systems and channels, all real processes, started and ended as one."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from faults.channels import Channels
+from faults.clock import MovableClocks, find_library
+from faults.database import Database
+from faults.gate import Gate
+from faults.history import History
+from faults.processes import Supervisor
+from faults.small_disk import SmallDisk
+
+from tallystick.demo.clerk import Clerk
+from tallystick.demo.erp import Connection
+from tallystick.demo.hub import Hub
+from tallystick.demo.surroundings import Surroundings
+from tallystick.demo.trade import Trade, make_trade
+from tallystick.demo.wholesale import make_wholesale
+from tallystick.settings import DATABASE_URL
+from tallystick.store.crash_points import FOLDER_VARIABLE
+from tallystick.store.embedded import new_folder
+
+LEASE_SECONDS = 4.0
+APIS, WORKERS = 2, 3
+MOVABLE_CLOCKS = ("api-2", "worker-3")
+_WORKER = {
+    "lease_seconds": LEASE_SECONDS,
+    "maximum_attempts": 6,
+    "backoff_seconds": 0.5,
+    "backoff_limit_seconds": 8,
+    "poll_seconds": 2,
+}
+# An installation in a hurry: it gives up on an answer early, and tries a system that was away again soon.
+_SYSTEM = {"connect_timeout": 1, "breaker_seconds": 2}
+_PATIENCE = {"sandbox": 3.0, "tryton": 12.0}
+_CANARIES_A_MINUTE = 45
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person may choose. The seed makes the orders, the faults, their order and their particulars."""
+
+    minutes: float = 10.0
+    seed: int = 1
+    erp: str = "tryton"
+    orders_a_second: float = 0.0
+    """0: as many as the ERP does with ease."""
+    keep: bool = False
+    only: tuple[str, ...] = ()
+    """Only faults of these kinds; none: all."""
+
+    @property
+    def rate(self) -> float:
+        """Orders a second."""
+        return self.orders_a_second or (0.5 if self.erp == "tryton" else 2.0)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which the hub gives up on the ERP's answer."""
+        return _PATIENCE[self.erp]
+
+
+@dataclass(slots=True)
+class World:
+    """Everything that runs."""
+
+    options: Options
+    folder: Path
+    database: Database
+    hub: Hub
+    supervisor: Supervisor
+    surroundings: Surroundings
+    gate: Gate | None
+    """In front of a real ERP, which has no switches of its own."""
+    clocks: MovableClocks
+    disk: SmallDisk | None
+    no_disk: str | None
+    """Why the disk can't be filled."""
+    trade: Trade
+    history: History
+    channels: Channels
+    clerk: Clerk
+    started: float = field(default_factory=time.monotonic)
+    under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    """What was set going to provoke a crash, and ends by itself."""
+    struck_points: Counter[str] = field(default_factory=Counter)
+    """Crash points at which a process was killed, how often."""
+    naps: int = 0
+    """How often a worker woke with messages in hand that others had taken."""
+    unfenced: list[str] = field(default_factory=list)
+    rough_endings: list[str] = field(default_factory=list)
+    """Processes that did not end in good order when they were told to."""
+    poison: list[str] = field(default_factory=list)
+    """Messages that nobody can work off, by id."""
+
+    @property
+    def crash_folder(self) -> Path:
+        """Where crash points are armed."""
+        return self.folder / "crash-points"
+
+    async def put_faults(self, system: str, plan: Mapping[str, Any]) -> None:
+        """Put a plan of switches in force at one system; `{}` heals it. Raises httpx.HTTPError."""
+        if system == "erp" and self.gate is not None:
+            await self.gate.put_faults(plan)
+        else:
+            await self.surroundings.sandbox.put_faults(system, plan)
+
+
+@asynccontextmanager
+async def running(options: Options, no_disk: str | None) -> AsyncIterator[World]:
+    """Start everything; all of it ends with the block, and nothing is left unless `keep` says so. Raises DemoError."""
+    folder = new_folder("tallystick-faults-")
+    async with AsyncExitStack() as stack:
+        if not options.keep:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        orders = int((options.rate * 60 + _CANARIES_A_MINUTE) * options.minutes) + 20
+        trade = make_trade(make_wholesale(folder / "tpch", orders, options.seed), options.seed)
+        clocks = MovableClocks(folder / "clocks", find_library())
+        disk = None
+        if no_disk is None:
+            disk = SmallDisk(folder / "data")
+            stack.callback(disk.remove)
+        database = Database(folder / "data" / "postgresql")
+        stack.push_async_callback(database.stop)
+        async with database.connected() as connection:
+            await connection.execute("alter system set max_wal_size = '128MB'")
+            await connection.execute("select pg_reload_conf()")
+
+        (folder / "crash-points").mkdir()
+        common = {DATABASE_URL: database.url, FOLDER_VARIABLE: str(folder / "crash-points")}
+
+        def environment_of(program: str) -> Mapping[str, str]:
+            return {**common, **(clocks.environment(program) if program in MOVABLE_CLOCKS else {})}
+
+        hub = Hub(folder, apis=APIS, workers=WORKERS, worker=_WORKER, environment_of=environment_of)
+        surroundings = Surroundings(folder, hub, options.erp, options.seed)
+        stack.push_async_callback(surroundings.stop)
+        await surroundings.start(trade)
+        connections: dict[str, Connection] = {
+            name: replace(each, options={**each.options, **_SYSTEM, "read_timeout": 3.0, "deadline": 6.0})
+            for name, each in surroundings.connections.items()
+        }
+        gate = None
+        if options.erp == "tryton":
+            gate = Gate(str(connections["erp"].options["url"]))
+            stack.push_async_callback(gate.stop)
+            await gate.start()
+        patient = {"read_timeout": options.patience, "deadline": 2 * options.patience}
+        erp = connections["erp"]
+        url = {"url": gate.url} if gate else {}
+        connections["erp"] = replace(erp, options={**erp.options, **patient, **url})
+        supervisor = Supervisor(hub, database)
+        stack.push_async_callback(hub.stop)
+        stack.callback(supervisor.wake_all)
+        await hub.start(connections)
+        await surroundings.submit_to_crm(trade)
+        history = History()
+        sales = {sale.order.order_number: sale for sale in trade.sales}
+        yield World(
+            options,
+            folder,
+            database,
+            hub,
+            supervisor,
+            surroundings,
+            gate,
+            clocks,
+            disk,
+            no_disk,
+            trade,
+            history,
+            Channels(hub, trade.sales, history),
+            Clerk(hub, sales),
+        )
