@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -20,17 +19,24 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from tests.integration.machines import model_timeout, run_length
 from tests.integration.mailbox.mailroom import CARRIER, LEASE, ROUTE, live, message
 
-from tallystick.mailbox.carrier import Deferral
-from tallystick.mailbox.dead_letters import discard_messages, replay_messages
+from tallystick.mailbox.breaker import Breakers, pause_system, resume_system
+from tallystick.mailbox.dead_letters import discard_messages, queue_depths, replay_messages
 from tallystick.mailbox.messages import Delivery
+from tallystick.mailbox.retry import plan_retry
+from tallystick.settings import SystemSettings, Worker
 from tallystick.store.identifiers import new_id
 from tallystick.store.pool import Pool, open_pool
-from tallystick.systems.failure import Transient
+from tallystick.systems.failure import Failure, Rejected, Throttled, Transient, Unavailable, Unknown
 
 Value = TypeVar("Value")
 NOW, LATER = timedelta(0), timedelta(hours=1)
+SETTINGS = Worker(maximum_attempts=3, backoff_seconds=3_600, backoff_limit_seconds=3_600)
+"""What is tried again is tried again when the model says that time passes."""
+FAILURES = (Rejected, Throttled, Unavailable, Transient, Unknown)
+BURNING = (Transient, Unknown)
 
 
 @dataclass
@@ -38,12 +44,16 @@ class Modelled:
     """A live message as the model has it."""
 
     id: UUID
-    number: int
+    payload: int
+    due: bool = True
     state: str = "waiting"
-    """waiting, in hand, later or dead"""
+    """waiting, in hand or dead"""
+    claimed: bool = False
+    """By a delivery that has neither settled it nor given it back, be its lease over or not."""
     deliveries: int = 0
     attempts: int = 0
-    payload: int = field(default=0)
+    failed: str | None = None
+    """The kind of the last failure."""
 
 
 class MailboxMachine(RuleBasedStateMachine):
@@ -58,8 +68,14 @@ class MailboxMachine(RuleBasedStateMachine):
         super().__init__()
         self.lanes: dict[UUID, list[Modelled]] = {new_id(): [] for _ in range(3)}
         self.numbers = 0
-        self.finished: list[UUID] = []
-        self._do(self.pool.execute("truncate messages, message_attempts, message_log restart identity"))
+        self.paused = False
+        self.over: dict[UUID, tuple[str, int, int]] = {}
+        """Outcome, deliveries and attempts of what is not live any more."""
+        self.failures: list[tuple[UUID, int, str]] = []
+        """Each failed attempt: the message, its delivery, the kind of failure."""
+        self._do(self.pool.execute("truncate messages, message_attempts, message_log, system_states restart identity"))
+        self.breakers = Breakers(self.pool, {ROUTE.system: SystemSettings(kind="test")})
+        self._do(self._in_transaction(self.breakers.learn))
 
     def _do(self, work: Coroutine[Any, Any, Value]) -> Value:
         return self.loop.run_until_complete(work)
@@ -74,38 +90,53 @@ class MailboxMachine(RuleBasedStateMachine):
     def _lane_of(self, wanted: Modelled) -> list[Modelled]:
         return next(lane for lane in self.lanes.values() if any(each is wanted for each in lane))
 
-    @rule(choices=st.lists(st.integers(0, 2), min_size=1, max_size=5))
-    def offer(self, choices: list[int]) -> None:
-        """One call with messages for several lanes, in order."""
+    @rule(choices=st.lists(st.integers(0, 2), min_size=1, max_size=5), due=st.sampled_from([True, True, False]))
+    def offer(self, choices: list[int], due: bool) -> None:
+        """One call with messages for several lanes, in order; perhaps not before some instant."""
         offered = []
         for choice in choices:
             lane = list(self.lanes)[choice]
-            sent = message(self.numbers, lane=lane)
-            self.lanes[lane].append(Modelled(sent.id, self.numbers, payload=self.numbers))
+            sent = message(self.numbers, lane=lane, available_at=None if due else datetime.now(UTC) + LATER)
+            self.lanes[lane].append(Modelled(sent.id, self.numbers, due))
             self.numbers += 1
             offered.append(sent)
         self._do(self._in_transaction(lambda connection: CARRIER.offer(connection, offered)))
 
     @rule(target=held, limit=st.integers(1, 4))
     def claim(self, limit: int) -> Any:
-        """Exactly the heads that wait, as many as may be, in the order in which they became due."""
-        expected = [each for each in self._heads() if each.state == "waiting"]
+        """Exactly the heads that wait and are due, as many as may be; none of a system that is paused."""
+        expected = [each for each in self._heads() if each.state == "waiting" and each.due]
 
         async def act() -> list[Delivery]:
+            admitted = await self.breakers.admit(ROUTE.system, limit)
+            assert admitted == (0 if self.paused else limit)
             async with self.pool.acquire() as connection:
-                return await CARRIER.claim(connection, ROUTE, limit=limit, worker="model", lease=LEASE)
+                return await CARRIER.claim(connection, ROUTE, limit=admitted, worker="model", lease=LEASE)
 
         deliveries = self._do(act())
         by_id = {each.id: each for each in expected}
         assert {each.id for each in deliveries} <= set(by_id)
-        assert len(deliveries) == min(limit, len(expected))
+        assert len(deliveries) == (0 if self.paused else min(limit, len(expected)))
         for each in deliveries:
             head = by_id[each.id]
             assert (each.verify, each.attempts) == (head.deliveries > 0, head.attempts)
             assert each.payload == {"number": head.payload}
-            head.state = "in hand"
+            head.state, head.claimed = "in hand", True
             head.deliveries += 1
         return multiple(*((by_id[each.id], each) for each in deliveries))
+
+    @rule(paused=st.booleans())
+    def pause_or_resume(self, paused: bool) -> None:
+        """A person stops deliveries to the system, or lets them flow again."""
+        act = pause_system if paused else resume_system
+
+        async def change(connection: Any) -> None:
+            changed = await act(connection, ROUTE.system, by="model", reason="to see")
+            assert changed == (paused != self.paused)
+            await self.breakers.learn(connection)
+
+        self._do(self._in_transaction(change))
+        self.paused = paused
 
     @rule(target=lost, one=consumes(held))
     def lose_the_lease(self, one: tuple[Modelled, Delivery]) -> Delivery:
@@ -115,52 +146,79 @@ class MailboxMachine(RuleBasedStateMachine):
         head.state = "waiting"
         return delivery
 
-    @rule(one=consumes(held))
-    def finish(self, one: tuple[Modelled, Delivery]) -> None:
+    @rule(target=held, delivery=consumes(lost))
+    def come_back_in_time(self, delivery: Delivery) -> Any:
+        """A worker that was late renews its lease where nobody has taken its message."""
+        head = next((each for each in self._heads() if each.id == delivery.id), None)
+        mine = head is not None and head.claimed and head.deliveries == delivery.delivery
+        renewed = self._do(self._in_transaction(lambda connection: CARRIER.extend(connection, [delivery], LEASE)))
+        assert renewed == ({delivery.id} if mine else set())
+        if head is None or not mine:
+            return multiple()
+        head.state = "in hand"
+        return head, delivery
+
+    @rule(one=held)
+    def extend(self, one: tuple[Modelled, Delivery]) -> None:
+        """Still at it."""
+        head, delivery = one
+        renewed = self._do(self._in_transaction(lambda connection: CARRIER.extend(connection, [delivery], LEASE)))
+        assert renewed == {head.id}
+
+    @rule(target=lost, one=consumes(held))
+    def finish(self, one: tuple[Modelled, Delivery]) -> Delivery:
         """Done: the next in the lane is its head."""
         head, delivery = one
         done = self._do(self._in_transaction(lambda connection: CARRIER.finish(connection, [delivery], "model")))
         assert done == {head.id}
-        lane = self._lane_of(head)
-        assert lane.pop(0) is head
-        self.finished.append(head.id)
+        self._end(head, "done")
+        return delivery
 
-    @rule(one=consumes(held), dead=st.booleans(), burn=st.booleans(), delay=st.sampled_from([NOW, LATER]))
-    def defer(self, one: tuple[Modelled, Delivery], dead: bool, burn: bool, delay: timedelta) -> None:
-        """Failed: for now, or for good."""
+    def _end(self, head: Modelled, outcome: str) -> None:
+        assert self._lane_of(head).pop(0) is head
+        self.over[head.id] = (outcome, head.deliveries, head.attempts)
+
+    @rule(target=lost, one=consumes(held), kind=st.sampled_from(FAILURES), answers=st.booleans())
+    def defer(self, one: tuple[Modelled, Delivery], kind: type[Failure], answers: bool) -> Delivery:
+        """Failed in one of the five ways, by a system that answers somebody or nobody: for now, or for good."""
         head, delivery = one
-        deferral = Deferral(delivery, Transient("no", system="erp"), delay, burn_attempt=burn, dead=dead)
+        failure = kind("no", system="erp", retry_after=3_600)
+        deferral = plan_retry(delivery, failure, SETTINGS, system_answers=answers)
         given = self._do(self._in_transaction(lambda connection: CARRIER.defer(connection, [deferral], "model")))
         assert given == {head.id}
-        head.state = "dead" if dead else "later" if delay else "waiting"
-        head.attempts += burn
+        head.attempts += kind is Rejected or (kind in BURNING and answers)
+        dead = kind is Rejected or (kind in BURNING and head.attempts >= SETTINGS.maximum_attempts)
+        head.state, head.claimed, head.failed = "dead" if dead else "waiting", False, failure.kind
+        self.failures.append((head.id, head.deliveries, failure.kind))
+        if not dead:
+            for each in self._lane_of(head):  # its followers wait as long
+                each.due = False
+        return delivery
 
-    @rule(one=consumes(held))
-    def give_back(self, one: tuple[Modelled, Delivery]) -> None:
+    @rule(target=lost, one=consumes(held), delay=st.sampled_from([NOW, LATER]))
+    def give_back(self, one: tuple[Modelled, Delivery], delay: timedelta) -> Delivery:
         """Nothing was done with it."""
         head, delivery = one
-        self._do(self._in_transaction(lambda connection: CARRIER.give_back(connection, [delivery], NOW)))
-        head.state = "waiting"
+        self._do(self._in_transaction(lambda connection: CARRIER.give_back(connection, [delivery], delay)))
+        head.state, head.claimed, head.due = "waiting", False, not delay
+        return delivery
 
     @rule()
     def let_time_pass(self) -> None:
         """What was to be tried later is due."""
-        self._do(
-            self.pool.execute(
-                "update messages set available_at = now() where claimed_by is null and available_at > now()"
-            )
-        )
-        for head in self._heads():
-            if head.state == "later":
-                head.state = "waiting"
+        later = "update messages set available_at = now() where claimed_by is null and available_at > now()"
+        self._do(self.pool.execute(later))
+        for lane in self.lanes.values():
+            for each in lane:
+                each.due = True
 
     @rule(delivery=lost)
     def act_without_a_lease(self, delivery: Delivery) -> None:
         """Once another has claimed it, or it was settled, nothing that the first one does counts."""
         current = next((each for each in self._heads() if each.id == delivery.id), None)
-        if current is not None and current.state != "dead" and current.deliveries == delivery.delivery:
+        if current is not None and current.claimed and current.deliveries == delivery.delivery:
             return  # nobody took it: it may still be settled
-        late = Deferral(delivery, Transient("late", system="erp"), LATER, burn_attempt=True, dead=True)
+        late = plan_retry(delivery, Rejected("late", system="erp"), SETTINGS)
 
         async def act(connection: Any) -> None:
             assert await CARRIER.extend(connection, [delivery], LATER) == set()
@@ -179,7 +237,7 @@ class MailboxMachine(RuleBasedStateMachine):
         dead = [each for each in self._heads() if each.id in ids and each.state == "dead"]
         assert set(replayed) == {each.id for each in dead}
         for each in dead:
-            each.state, each.attempts = "waiting", 0
+            each.state, each.attempts, each.due = "waiting", 0, True
             each.payload = each.payload if payload is None else payload
 
     @rule(data=st.data())
@@ -190,16 +248,17 @@ class MailboxMachine(RuleBasedStateMachine):
         dead = [each for each in self._heads() if each.id in ids and each.state == "dead"]
         assert set(discarded) == {each.id for each in dead}
         for each in dead:
-            self._lane_of(each).pop(0)
-            self.finished.append(each.id)
+            self._end(each, "discarded")
 
     def _some(self, data: st.DataObject) -> list[UUID]:
-        known = [each.id for lane in self.lanes.values() for each in lane]
+        """A few live messages, of which dead ones are the likeliest."""
+        heads = [each.id for each in self._heads() if each.state == "dead"]
+        known = [*heads, *heads, *(each.id for lane in self.lanes.values() for each in lane)]
         return data.draw(st.lists(st.sampled_from(known), max_size=3)) if known else []
 
     @invariant()
     def they_agree(self) -> None:
-        """Every live message, its place, counts and state; and the log of the others."""
+        """Every live message, its place, counts, time and state."""
         rows = self._do(live(self.pool))
         for lane, modelled in self.lanes.items():
             found = [each for each in rows if each["lane"] == lane]
@@ -207,27 +266,34 @@ class MailboxMachine(RuleBasedStateMachine):
             for row, each in zip(found, modelled, strict=True):
                 assert (row["deliveries"], row["attempts"]) == (each.deliveries, each.attempts)
                 assert row["number"] == each.payload
-                assert (row["state"] == "dead") == (each.state == "dead")
-                assert (row["claimed_by"] is not None and not row["due"]) == (each.state == "in hand")
-                assert row["state"] != "parked" or modelled[0].state == "dead", "parked behind nothing"
-        logged = self._do(self.pool.fetch("select id from message_log"))
-        assert sorted(row["id"] for row in logged) == sorted(self.finished)
+                assert row["code"] == (each.failed and f"erp.{each.failed}")
+                assert (row["claimed_by"] is not None) == each.claimed
+                assert each.state != "in hand" or not row["due"]
+                behind_dead = each is not modelled[0] and modelled[0].state == "dead"
+                assert row["state"] == ("dead" if each.state == "dead" else "parked" if behind_dead else "ready")
+                assert each.state != "waiting" or row["due"] == each.due
+
+    @invariant()
+    def nothing_is_forgotten(self) -> None:
+        """The log of what is over, every failed attempt, and the counts that people see."""
+        logged = self._do(self.pool.fetch("select id, outcome, deliveries, attempts from message_log"))
+        assert {row["id"]: tuple(row)[1:] for row in logged} == self.over
+        kept = self._do(self.pool.fetch("select message_id, delivery, failure from message_attempts"))
+        assert sorted(tuple(row) for row in kept) == sorted(self.failures)
+        depths = self._do(self._in_transaction(queue_depths))
+        everything = [each for lane in self.lanes.values() for each in lane]
+        dead = [each for each in everything if each.state == "dead"]
+        counted = sum(row["waiting"] + row["in_flight"] + row["dead"] for row in depths)
+        assert (counted, sum(row["dead"] for row in depths)) == (len(everything), len(dead))
 
 
+@model_timeout
 def test_the_mailbox_does_what_the_model_does(mailbox_url: str) -> None:
     loop = asyncio.new_event_loop()
     pool = loop.run_until_complete(open_pool(mailbox_url, size=1))
     machine = type("Machine", (MailboxMachine,), {"loop": loop, "pool": pool})
-    bounded = settings(
-        max_examples=40,
-        stateful_step_count=40,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-    )
     try:
-        run_state_machine_as_test(machine, settings=bounded)
+        run_state_machine_as_test(machine, settings=run_length(examples=30, steps=30))
     finally:
         loop.run_until_complete(pool.close())
         loop.close()
