@@ -5,7 +5,7 @@ It has no lanes, no fencing, no log of what was finished, and can't be woken, pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tallystick.store.pool import Connection
@@ -32,13 +32,13 @@ _CLAIM = """
 """
 
 
-async def fill(connection: Connection, payloads: Sequence[Mapping[str, Any]]) -> None:
-    """A new table with these messages in it."""
+async def fill(connection: Connection, payload: Mapping[str, Any], count: int) -> None:
+    """A new table with so many messages in it."""
     await connection.execute(_SETUP)
     await connection.execute(
-        "insert into bare_messages (queue, payload) select 'bench', payload from unnest($1::jsonb[]) as m (payload)",
-        payloads,
+        "insert into bare_messages (queue, payload) select 'bench', $1 from generate_series(1, $2)", payload, count
     )
+    await connection.execute("analyze bare_messages")
 
 
 async def drain(connection: Connection, worker: str) -> int:

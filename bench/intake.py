@@ -12,22 +12,23 @@ import statistics
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import asyncpg
 import orjson
 from bench import bare_app
 from bench.goods import Goods, load_replica
 from bench.load import NUMBER, Load, Seen, send_load
 from bench.row import Beside, Place, Promise, Row
-from bench.surroundings import scratch_database, serving
+from bench.surroundings import PROGRAM, scratch_database, serving
 
 from tallystick.control.keys import create_key
 from tallystick.documents.order import Order
 from tallystick.sandbox.loopback import free_port
 from tallystick.settings import DATABASE_URL
 from tallystick.store.migrate import upgrade_schema
-from tallystick.store.pool import Pool, open_pool
+from tallystick.store.pool import Connection, open_pool
 
 CONNECTIONS = 64
 OFFERED = 300.0
@@ -37,7 +38,7 @@ _MOST_P99_MS = 25.0
 _PREPARED = 1_000
 _ROUND = 10_000_000
 """Orders of one round are numbered from its own multiple of this."""
-_SETTINGS = """
+SETTINGS = """
 # Nobody is there: an order that needed one of them would be held, and the measurement would say so.
 [systems]
 erp = { kind = "sandbox_erp", url = "http://127.0.0.1:9" }
@@ -52,7 +53,7 @@ policy.tax.source = "replica"
 """
 
 
-_Address = tuple[int, int]
+Address = tuple[int, int]
 """A server's port and process."""
 
 
@@ -61,11 +62,11 @@ class Sizes:
     """How much is measured."""
 
     goods: Goods = field(default_factory=Goods)
-    rounds: int = 5
+    rounds: int = 3
     seconds: float = 4.0
     warm_seconds: float = 3.0
     offered_rounds: int = 3
-    offered_seconds: float = 8.0
+    offered_seconds: float = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,10 @@ class IntakeRates:
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class Target:
     """A server under load."""
 
-    port: int
-    pid: int
+    address: Address
     path: str
     orders: Path
     headers: dict[str, str]
@@ -113,59 +113,69 @@ class _Target:
     async def take(self, number: int, seconds: float, rate: float | None = None) -> Seen:
         """One round of load."""
         first, orders = number * _ROUND, str(self.orders)
-        return await send_load(
-            Load(self.port, self.pid, self.path, self.headers, orders, first, CONNECTIONS, seconds, rate)
-        )
+        return await send_load(Load(*self.address, self.path, self.headers, orders, first, CONNECTIONS, seconds, rate))
 
 
 async def measure_intake(url: str, folder: Path, sizes: Sizes) -> IntakeRates:
     """Measure on an empty database; `folder` takes the prepared orders and the settings. Raises RuntimeError where an order was
     not accepted by all five checks on replica data, or is not in the database: then there is nothing to compare."""
-    await upgrade_schema(url)
-    pool = await open_pool(url, size=2)
-    try:
-        await load_replica(pool, sizes.goods, "erp", "tax")
-        orders = folder / "orders.ndjson"
-        orders.write_bytes(_prepared(sizes.goods.orders(_PREPARED)))
-        async with pool.acquire() as connection:
-            secret = (await create_key(connection, "bench", ["sales"])).secret
-        headers = {"Authorization": f"Bearer {secret}"}
-        async with (
-            _tallystick(url, folder) as ours,
-            _other(folder, "bench.bare_app", url) as bare,
-            _other(folder, "bench.null_server") as null,
-        ):
-            targets = [
-                _Target(*ours, "/v1/orders", orders, headers),
-                _Target(*bare, bare_app.PATH, orders, headers),
-                _Target(*null, "/", orders, headers),
-            ]
-            warm = [await each.take(0, sizes.warm_seconds) for each in targets]
-            fast = await _rounds(pool, targets[:2], range(1, 1 + sizes.rounds), sizes.seconds)
-            later = range(1 + sizes.rounds, 1 + sizes.rounds + sizes.offered_rounds)
-            offered = await _rounds(pool, targets[:2], later, sizes.offered_seconds, OFFERED)
+    async with (
+        our_server(url, folder, sizes.goods) as ours,
+        _other(folder, "bench.bare_app", url) as bare,
+        _other(folder, "bench.null_server") as null,
+        _one_connection(url) as connection,
+    ):
+        targets = [ours, replace(ours, address=bare, path=bare_app.PATH), replace(ours, address=null, path="/")]
+        warm = [await each.take(0, sizes.warm_seconds) for each in targets]
+        fast = await _rounds(connection, targets[:2], range(1, 1 + sizes.rounds), sizes.seconds)
+        later = range(1 + sizes.rounds, 1 + sizes.rounds + sizes.offered_rounds)
+        offered = await _rounds(connection, targets[:2], later, sizes.offered_seconds, OFFERED)
         seen = [(warm[each], *fast[each].seen, *offered[each].seen) for each in (0, 1)]
-        await _all_there(pool, *(sum(each.orders for each in every) for every in seen))
-    finally:
-        await pool.close()
+        await _all_there(connection, *(sum(each.orders for each in every) for every in seen))
     return IntakeRates(fast[0], fast[1], offered[0], offered[1], warm[2].rate)
 
 
+@asynccontextmanager
+async def our_server(url: str, folder: Path, goods: Goods) -> AsyncIterator[Target]:
+    """`tallystick api` on the empty database at `url`, which gets the schema and the masters as a replica."""
+    await upgrade_schema(url)
+    pool = await open_pool(url, size=2)
+    try:
+        await load_replica(pool, goods, "erp", "tax")
+        async with pool.acquire() as connection:
+            secret = (await create_key(connection, "bench", ["sales"])).secret
+    finally:
+        await pool.close()
+    orders = folder / "orders.ndjson"
+    orders.write_bytes(prepared(goods.orders(_PREPARED)))
+    async with tallystick_api(url, folder) as address:
+        yield Target(address, "/v1/orders", orders, {"Authorization": f"Bearer {secret}"})
+
+
+@asynccontextmanager
+async def _one_connection(url: str) -> AsyncIterator[Connection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def _rounds(
-    pool: Pool, targets: Sequence[_Target], numbers: range, seconds: float, rate: float | None = None
+    connection: Connection, targets: Sequence[Target], numbers: range, seconds: float, rate: float | None = None
 ) -> list[Rounds]:
     """The servers in turn, so that whatever else the machine does meets both."""
     seen: list[list[Seen]] = [[] for _ in targets]
     for number in numbers:
         for target, into in zip(targets, seen, strict=True):
-            await pool.execute("checkpoint")
+            await connection.execute("checkpoint")
             into.append(last := await target.take(number, seconds, rate))
             told = f"{last.rate:,.0f} orders/s, p99 {last.p99_ms:,.1f} ms"
             print(f"intake round {number}: {target.path} {told}", file=sys.stderr)
     return [Rounds(tuple(each)) for each in seen]
 
 
-def _prepared(orders: Sequence[Order]) -> bytes:
+def prepared(orders: Sequence[Order]) -> bytes:
     """The orders as JSON lines, with a placeholder for the number."""
     return b"\n".join(
         orjson.dumps(each.model_copy(update={"order_number": NUMBER}).model_dump(mode="json", exclude_none=True))
@@ -174,17 +184,18 @@ def _prepared(orders: Sequence[Order]) -> bytes:
 
 
 @asynccontextmanager
-async def _tallystick(url: str, folder: Path) -> AsyncIterator[_Address]:
-    settings, port = folder / "tallystick.toml", free_port()
-    settings.write_text(_SETTINGS)
-    program = str(Path(sys.executable).with_name("tallystick"))
-    command = [program, "api", "--settings", str(settings), "--port", str(port)]
-    async with serving(command, port, folder / "tallystick.log", {DATABASE_URL: url}) as pid:
+async def tallystick_api(url: str, folder: Path) -> AsyncIterator[Address]:
+    """`tallystick api` with default settings but for its systems, which are not there."""
+    port = free_port()
+    settings = folder / f"tallystick-{port}.toml"
+    settings.write_text(SETTINGS)
+    command = [PROGRAM, "api", "--settings", str(settings), "--port", str(port)]
+    async with serving(command, port, folder / f"tallystick-{port}.log", {DATABASE_URL: url}) as pid:
         yield port, pid
 
 
 @asynccontextmanager
-async def _other(folder: Path, module: str, *arguments: str) -> AsyncIterator[_Address]:
+async def _other(folder: Path, module: str, *arguments: str) -> AsyncIterator[Address]:
     """A server of this package that takes its port as its last argument."""
     port = free_port()
     async with serving([sys.executable, "-m", module, *arguments, str(port)], port, folder / f"{module}.log") as pid:
@@ -233,15 +244,15 @@ def _described(name: str, rounds: Rounds) -> str:
     return f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms (of {every}), CPU of the server's process {cpu:.2f} ms an order"
 
 
-async def _all_there(pool: Pool, ours: int, bare: int) -> None:
+async def _all_there(connection: Connection, ours: int, bare: int) -> None:
     """Raise RuntimeError unless every answered order is in the database, and ours accepted by five checks on replica data."""
-    accepted = await pool.fetchval(
+    accepted = await connection.fetchval(
         """
         select count(*) from lineage where fact = 'accepted' and (
             select count(*) from jsonb_array_elements(detail -> 'checks') c
             where c ->> 'source' = 'replica' and c ->> 'decision' = 'accept') = 5
         """
     )
-    inserted = await pool.fetchval(f"select count(*) from {bare_app.TABLE}")
+    inserted = await connection.fetchval(f"select count(*) from {bare_app.TABLE}")
     if (accepted, inserted) != (ours, bare):
         raise RuntimeError(f"answered {ours} and {bare} orders, but {accepted} were accepted and {inserted} are there")

@@ -21,25 +21,26 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench import bare_loop
+from bench.processes import cpu_seconds, server_cpu_seconds, server_process
 from bench.row import Beside, Place, Promise, Row
 from bench.surroundings import scratch_database, scratch_folder, scratch_server
 
 from tallystick.mailbox.carrier import Route
 from tallystick.mailbox.dispatch import Dispatcher
-from tallystick.mailbox.messages import Delivery, Done, Message
+from tallystick.mailbox.messages import Delivery, Done
 from tallystick.mailbox.postgres_carrier import PostgresCarrier
 from tallystick.settings import SystemSettings, Worker
-from tallystick.store.identifiers import new_id
 from tallystick.store.migrate import upgrade_schema
 from tallystick.store.pool import Connection, Pool, open_pool
 from tallystick.systems.failure import Failure
 
 ROUTE = Route("bench", "null")
 PAYLOAD = {"order_number": "B1000042", "revision": 1, "amount": 1_234_567, "reference": "T-0190c5c0", "note": "x" * 20}
-_OFFER_AT_ONCE = 5_000
 _LEAST_RATES = {1: 5_000, 3: 10_000}
 """Messages a second by worker processes."""
 _LEAST_RATIO = 0.5
+_TABLES = {"mailbox": "messages", "bare": "bare_messages"}
+"""Where what waits for a role's processes stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +78,24 @@ class NullStage:
 async def measure_mailbox(url: str, *, messages: int = 30_000, rounds: int = 5, workers: int = 1) -> MailboxRates:
     """Drain `messages` through the dispatcher and through the bare loop in turn, on a database of its own at `url`.
 
-    All are offered beforehand, each in a lane of its own, as if a day's orders had come in while the workers were away.
+    All wait beforehand, each in a lane of its own, as if a day's orders had come in while the workers were away.
     """
     await upgrade_schema(url)
     pool = await open_pool(url, size=2)
     mailbox, bare = [], []
     for _ in range(rounds):
-        await _offer(pool, messages)
-        mailbox.append(messages / await _seconds(pool, url, "mailbox", "messages", workers))
+        await fill_mailbox(pool, messages)
+        mailbox.append(messages / (await drain(pool, url, "mailbox", workers)).seconds)
         async with pool.acquire() as connection:
-            await bare_loop.fill(connection, [PAYLOAD] * messages)
-        bare.append(messages / await _seconds(pool, url, "bare", "bare_messages", workers))
+            await bare_loop.fill(connection, PAYLOAD, messages)
+        bare.append(messages / (await drain(pool, url, "bare", workers)).seconds)
     await pool.close()
     return MailboxRates(workers, statistics.median(mailbox), statistics.median(bare), tuple(mailbox), tuple(bare))
 
 
 async def row_of_one(place: Place) -> Row:
     """The row of one worker process."""
-    return await _row(place, workers=1, messages=30_000)
+    return await _row(place, workers=1, messages=40_000)
 
 
 async def row_of_three(place: Place) -> Row:
@@ -124,35 +125,76 @@ async def _row(place: Place, workers: int, messages: int) -> Row:
     )
 
 
-async def _offer(pool: Pool, count: int) -> None:
-    await pool.execute("truncate messages, message_log")
-    carrier = PostgresCarrier()
-    for start in range(0, count, _OFFER_AT_ONCE):
-        lanes = [new_id() for _ in range(min(_OFFER_AT_ONCE, count - start))]
-        offered = [Message(ROUTE.stage, ROUTE.system, "null", lane, PAYLOAD, transaction_id=lane) for lane in lanes]
-        async with pool.acquire() as connection, connection.transaction():
-            await carrier.offer(connection, offered)
+async def fill_mailbox(pool: Pool, count: int) -> None:
+    """A mailbox with nothing but this many messages that wait, and no history."""
+    await pool.execute("truncate message_log")
+    async with pool.acquire() as connection:
+        await fill_messages(connection, count)
 
 
-async def _seconds(pool: Pool, url: str, role: str, table: str, workers: int) -> float:
+async def fill_messages(connection: Connection, count: int) -> None:
+    """This many messages that wait, and no others; the rows are those that an offer writes."""
+    await connection.execute("truncate messages")
+    await add_messages(connection, count)
+
+
+async def add_messages(connection: Connection, count: int) -> None:
+    """So many more, and whoever waits for them is told."""
+    await connection.execute(
+        """
+        insert into messages (id, entity, stage, system, kind, lane, transaction_id, payload)
+        select uuidv7(), 'default', $1, $2, 'null', lane, lane, $3
+        from (select uuidv7() as lane from generate_series(1, $4)) lanes
+        """,
+        ROUTE.stage,
+        ROUTE.system,
+        PAYLOAD,
+        count,
+    )
+    await connection.execute("analyze messages")  # as it will have been by the time that so many wait
+    await PostgresCarrier().wake(connection, [ROUTE])
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """How long it took until all was done, and how much CPU time the workers and the database server used meanwhile."""
+
+    seconds: float
+    workers_cpu: float
+    server_cpu: float
+
+
+async def drain(pool: Pool, url: str, role: str, workers: int) -> Drained:
     """From the moment at which all processes may start until the table is empty, which one connection asks now and then."""
+    server = await server_process(url)
     await pool.execute("checkpoint")  # what comes before is written, and each role pays for its own
-    async with _processes(url, role, workers) as processes, pool.acquire() as connection:
-        started = time.perf_counter()
-        for each in processes:
-            _stdin(each).write(b"go\n")
-        await _empty(connection, table)
-        return time.perf_counter() - started
+    async with worker_processes(url, role, workers) as processes, pool.acquire() as connection:
+        started, server_cpu = time.perf_counter(), server_cpu_seconds(server)
+        workers_cpu = sum(cpu_seconds(each.pid) for each in processes)
+        tell_to_go(processes)
+        await until_empty(connection, _TABLES[role])
+        return Drained(
+            time.perf_counter() - started,
+            sum(cpu_seconds(each.pid) for each in processes) - workers_cpu,
+            server_cpu_seconds(server) - server_cpu,
+        )
 
 
-async def _empty(connection: Connection, table: str) -> None:
+async def until_empty(connection: Connection, table: str = "messages") -> None:
+    """Until nothing waits."""
     while await connection.fetchval(f"select exists (select from {table})"):  # noqa: ASYNC110 - other processes empty it
         await asyncio.sleep(0.01)
 
 
+def tell_to_go(processes: Sequence[Process]) -> None:
+    """Let processes that are ready begin."""
+    for each in processes:
+        _stdin(each).write(b"go\n")
+
+
 @asynccontextmanager
-async def _processes(url: str, role: str, workers: int) -> AsyncIterator[list[Process]]:
-    """Processes that are ready, and end by themselves when their stdin does."""
+async def worker_processes(url: str, role: str, workers: int) -> AsyncIterator[list[Process]]:
+    """Processes that are ready to play `role` when told to go, and end by themselves when their stdin does."""
     command = (sys.executable, "-m", "bench.mailbox", "--role", role, "--url", url)
     processes = [await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE) for _ in range(workers)]
     try:
@@ -214,13 +256,13 @@ async def _profile(url: str, messages: int) -> None:
     """Where this process's time goes while it drains the mailbox."""
     await upgrade_schema(url)
     pool = await open_pool(url, size=5)
-    await _offer(pool, messages)
+    await fill_mailbox(pool, messages)
     dispatcher = _dispatcher(pool)
     profiler = cProfile.Profile()
     profiler.enable()
     running = asyncio.create_task(dispatcher.run())
     async with pool.acquire() as connection:
-        await _empty(connection, "messages")
+        await until_empty(connection)
     dispatcher.stop()
     await running
     profiler.disable()

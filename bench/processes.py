@@ -29,6 +29,12 @@ def resident_megabytes(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 1_000_000
 
 
+def peak_megabytes(pid: int) -> float:
+    """The most memory that a process has had, shared pages included."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1_000_000
+
+
 async def server_process(url: str) -> int:
     """The first process of the PostgreSQL server at `url`, on this machine: the parent of whoever answers."""
     connection = await asyncpg.connect(url)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench import intake, mailbox
+from bench import history, idle, intake, mailbox, memory, scaling
 from bench.row import Measure
 
 ROWS: Mapping[str, Measure] = {
     "intake": intake.row,
     "mailbox": mailbox.row_of_one,
     "mailbox-3": mailbox.row_of_three,
+    "history": history.row,
+    "workers": scaling.row,
+    "idle": idle.row,
+    "memory": memory.row,
 }

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -15,6 +16,7 @@ import asyncpg
 
 from tallystick.store.embedded import new_folder, start_embedded, with_database
 
+PROGRAM = str(Path(sys.executable).with_name("tallystick"))
 _START_SECONDS = 30
 _STOP_SECONDS = 20
 
@@ -44,14 +46,15 @@ def scratch_server(folder: Path) -> Iterator[str]:
 @asynccontextmanager
 async def scratch_database(server: str, name: str) -> AsyncIterator[str]:
     """The URL of an empty database on the server; it is dropped when left, with all that is in it."""
-    await _execute(server, f"create database {name}")
+    await execute(server, f"create database {name}")
     try:
         yield with_database(server, name)
     finally:
-        await _execute(server, f"drop database {name} with (force)")
+        await execute(server, f"drop database {name} with (force)")
 
 
-async def _execute(url: str, statement: str) -> None:
+async def execute(url: str, statement: str) -> None:
+    """Run one statement."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(statement)
