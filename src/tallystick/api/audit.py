@@ -10,6 +10,7 @@ from fastapi import Query
 from tallystick.api.authentication import allowed, guarded_router
 from tallystick.api.context import InContext
 from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
+from tallystick.api.parameters import Word
 from tallystick.control.access import Principal
 from tallystick.control.audit import read_audit
 
@@ -19,9 +20,9 @@ router = guarded_router("audit")
 @router.get("/audit", summary="Who did what, when and why")
 async def read_trail(
     context: InContext,
-    by: Annotated[str | None, Query(max_length=64, description="The principal's name")] = None,
-    action: Annotated[str | None, Query(max_length=64, description="Such as exception.override")] = None,
-    object_id: Annotated[str | None, Query(max_length=64)] = None,
+    by: Annotated[Word, Query(description="The principal's name")] = None,
+    action: Annotated[Word, Query(description="Such as exception.override")] = None,
+    object_id: Word = None,
     transaction_id: UUID | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,

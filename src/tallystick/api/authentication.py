@@ -9,6 +9,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from tallystick.api.context import context_of
 from tallystick.api.limits import BATCH_PATH, check_values
@@ -74,6 +76,12 @@ class GuardedRoute(APIRoute):
         if len(found) != 1:
             raise LookupError(f"{self.path}: name its permission: principal: Principal = allowed('resource.action')")
         return found[0]
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As Starlette's; but what follows a colon names an action with an address of its own, and is never part of an id."""
+        if ":" in scope["path"].rpartition("/")[2] and ":" not in self.path.rpartition("/")[2]:
+            return Match.NONE, {}
+        return super().matches(scope)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler behind the guard."""

@@ -9,7 +9,8 @@ from fastapi import Depends, Header
 
 from tallystick.api.problems import Problem
 
-_ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
+ETAG = r'(W/)?"([\x21\x23-\x7e]*)"'
+_ETAG = re.compile(ETAG)
 # An ETag that was none of ours, or a weak one: by the rules of strong comparison it matches nothing. The change then ends
 # with 404 where there is no such thing (or none that the principal may see), and with 412 where there is.
 NO_VERSION = -1

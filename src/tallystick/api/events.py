@@ -14,7 +14,7 @@ from tallystick.api.answers import json_response
 from tallystick.api.context import InContext
 from tallystick.api.limits import check_values
 from tallystick.api.plain_data import check_plain
-from tallystick.api.problems import Problem, invalid_body
+from tallystick.api.problems import Problem, invalid_body, printable
 from tallystick.api.requests import check_parameters
 from tallystick.documents.event import Event
 from tallystick.settings import Settings
@@ -26,6 +26,23 @@ _ONE = TypeAdapter(Event)
 _MANY = TypeAdapter(list[Event])
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
+# As Standard Webhooks names them: the signature is over id, timestamp and body.
+SIGNATURE_SCHEME = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "webhook-signature",
+    "description": "Standard Webhooks: v1, and the HMAC-SHA256 of id, timestamp and body, by the secret in the settings",
+}
+_SIGNED_WITH = [
+    {"name": "webhook-id", "in": "header", "required": True, "schema": {"type": "string", "minLength": 1}},
+    {
+        "name": "webhook-timestamp",
+        "in": "header",
+        "required": True,
+        "description": "Seconds since 1970; five minutes off are too many",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+    },
+]
 _CHALLENGE = {"WWW-Authenticate": 'StandardWebhooks realm="tallystick"'}
 
 
@@ -38,14 +55,20 @@ def parse_events(content_type: str, body: bytes) -> list[Event]:
     check_values(body)
     try:
         events = _read_events(content_type.partition(";")[0].strip().lower(), body)
-        for event in events:
-            check_plain(event.data)
-            check_plain(event.model_extra)
-        return events
     except ValidationError as error:
         raise invalid_body(error) from None
+    for event in events:
+        _check_kept("/data", event.data)
+        _check_kept("", event.model_extra)
+    return events
+
+
+def _check_kept(pointer: str, data: Any) -> None:
+    try:
+        check_plain(data)
     except ValueError as error:
-        raise Problem(422, "body.invalid", f"data{error}") from None
+        detail = printable(f"{pointer}{error}")
+        raise Problem(422, "body.invalid", detail, errors=[{"pointer": pointer, "message": detail}]) from None
 
 
 def _read_events(media_type: str, body: bytes) -> list[Event]:
@@ -99,9 +122,11 @@ def sender_of(events: Sequence[Event], verified: Mapping[str, str]) -> str:
 
 
 @router.post("/events", summary="Take events from a connected system", openapi_extra={
+    "security": [{"eventSignature": []}],
+    "parameters": _SIGNED_WITH,
     "requestBody": {"required": True, "content": {
         STRUCTURED: {"schema": {"$ref": "#/components/schemas/Event"}},
-        BATCH: {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}}},
+        BATCH: {"schema": {"type": "array", "maxItems": _MOST_EVENTS, "items": {"$ref": "#/components/schemas/Event"}}},
     }}
 })  # fmt: skip
 async def take_events(context: InContext, request: Request) -> Response:

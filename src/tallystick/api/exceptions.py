@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Query
-from pydantic import AwareDatetime, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from tallystick.api.answers import json_response
@@ -17,6 +16,7 @@ from tallystick.api.conditional import ExpectedVersion
 from tallystick.api.context import InContext
 from tallystick.api.orders import order_text
 from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
+from tallystick.api.parameters import Word
 from tallystick.api.plain_data import PlainData
 from tallystick.api.problems import Problem
 from tallystick.control.access import Principal
@@ -31,7 +31,7 @@ from tallystick.control.exceptions import (
     read_exception,
 )
 from tallystick.documents.order import Order
-from tallystick.documents.values import Document, Identifier, LongText
+from tallystick.documents.values import Document, Identifier, Instant, LongText
 from tallystick.stages.resolution import (
     amend_exception,
     override_exception,
@@ -42,6 +42,11 @@ from tallystick.stages.resolution import (
 
 router = guarded_router("exceptions")
 Why = Annotated[LongText, Field(min_length=3, description="Why; it stands in the audit trail")]
+
+
+def _only(wanted: str, other: str) -> dict[str, Any]:
+    """The JSON Schema of an object that has the one and not the other."""
+    return {"required": [wanted], "properties": {wanted: {"type": "object"}, other: {"type": "null"}}}
 
 
 class Assignment(Document):
@@ -58,6 +63,8 @@ class Comment(Document):
 
 class Amendment(Document):
     """What an exception is to be tried again with: the corrected order, or the payload of a dead letter; one of them."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_only("order", "payload"), _only("payload", "order")]})
 
     order: Order | None = None
     payload: PlainData | None = None
@@ -88,10 +95,10 @@ class Resolution(Document):
 async def list_queue(
     context: InContext,
     state: Literal["open", "resolved", "all"] = "open",
-    type: Annotated[str | None, Query(max_length=64)] = None,  # noqa: A002 - the exception's own word
-    owner: Annotated[str | None, Query(max_length=64)] = None,
+    type: Word = None,  # noqa: A002 - the exception's own word
+    owner: Word = None,
     transaction_id: UUID | None = None,
-    due_before: AwareDatetime | None = None,
+    due_before: Instant | None = None,
     sort: Literal["due", "money", "opened"] = "due",
     limit: Limit = 50,
     cursor: Cursor = None,

@@ -12,30 +12,33 @@ from tallystick.api.answers import json_response
 from tallystick.api.authentication import allowed, guarded_router
 from tallystick.api.context import InContext
 from tallystick.api.problems import Problem
-from tallystick.control.access import Principal, excess
+from tallystick.control.access import ALL_PERMISSIONS, PERMISSIONS, Principal, excess
 from tallystick.control.audit import AuditEntry, write_audit
 from tallystick.control.keys import NewKey, create_key, list_keys, read_grant, revoke_key, rotate_key
 from tallystick.documents.values import Document, Identifier
 
 router = guarded_router("keys")
+# For the description; which there are is judged by control/keys.py, which says it in one line.
+_Role = Annotated[Identifier, Field(json_schema_extra={"enum": sorted(PERMISSIONS)})]
+_Permission = Annotated[Identifier, Field(json_schema_extra={"enum": sorted(ALL_PERMISSIONS)})]
 
 
 class KeyRequest(Document):
     """Whom a key is for and what it may do. The principal gets these roles and entities, and so do all its keys."""
 
     name: Annotated[Identifier, Field(description="The principal the key is for")]
-    roles: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=10)]
+    roles: Annotated[tuple[_Role, ...], Field(min_length=1, max_length=10)]
     entities: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=100, description='"*" stands for all')]
-    scopes: Annotated[tuple[Identifier, ...], Field(max_length=100)] | None = None
+    scopes: Annotated[tuple[_Permission, ...], Field(min_length=1, max_length=100)] | None = None
     """Permissions to narrow it to."""
-    valid_days: Annotated[int, Field(ge=1, le=3_650)] | None = 365
+    valid_days: Annotated[int, Field(strict=True, ge=1, le=3_650)] | None = 365
     """Null: it does not expire."""
 
 
 class Rotation(Document):
     """How long the old key goes on beside the new one."""
 
-    overlap_seconds: Annotated[int, Field(ge=0, le=604_800)] = 0
+    overlap_seconds: Annotated[int, Field(strict=True, ge=0, le=604_800)] = 0
 
 
 @router.get("/keys", summary="API keys, without their secrets")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Query
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from tallystick.api.authentication import allowed, guarded_router
 from tallystick.api.context import InContext
 from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
+from tallystick.api.parameters import Word
 from tallystick.api.plain_data import PlainData
 from tallystick.api.problems import Problem
 from tallystick.control.access import Principal
@@ -28,7 +28,6 @@ from tallystick.mailbox.dead_letters import (
 )
 
 router = guarded_router("messages")
-Word = Annotated[str | None, Query(max_length=64)]
 
 
 class Replay(Document):
@@ -45,7 +44,7 @@ class ReplayFilter(Document):
     system: Identifier | None = None
     kind: Identifier | None = None
     transaction_id: UUID | None = None
-    dry_run: bool = False
+    dry_run: StrictBool = False
     """Only count them."""
 
 

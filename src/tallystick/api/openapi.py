@@ -10,7 +10,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from tallystick.api.conditional import ETAG
 from tallystick.api.described import ANSWERS, OTHER_ANSWERS, Answer
+from tallystick.api.events import SIGNATURE_SCHEME
 from tallystick.api.examples import BODIES, PROBLEM
 from tallystick.api.shapes.running import Problem
 from tallystick.documents.event import Event
@@ -65,8 +67,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schema["paths"]["/v1/orders/{transaction_id}"]["put"]["requestBody"] = order
     stream = schema["paths"]["/v1/orders:batch"]["post"]
     lines = {"type": "string", "description": "An Order as JSON on each line"}
-    stream["requestBody"] = {"required": True, "content": {"application/x-ndjson": {"schema": lines}}}
+    stream["requestBody"] = {"required": False, "content": {"application/x-ndjson": {"schema": lines}}}
     stream["parameters"] = [_KEY]
+    schema["components"]["securitySchemes"]["eventSignature"] = SIGNATURE_SCHEME
     components = schema["components"]["schemas"]
     components.update(_components())
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -117,14 +120,15 @@ def _require_version(operation: dict[str, Any]) -> None:
     """If-Match is optional to FastAPI, so that its absence is told as 428; a client must send it all the same."""
     for parameter in operation.get("parameters", ()):
         if parameter["name"] == "if-match":
-            parameter.update(name="If-Match", required=True, schema={"type": "string"}, example='"3"')
+            tag = {"type": "string", "pattern": f"^{ETAG}$"}
+            parameter.update(name="If-Match", required=True, schema=tag, example='"3"')
 
 
 def _add_problems(path: str, operation: dict[str, Any]) -> None:
     """Name the problems that an operation can answer with, by what it takes."""
     names = {each["name"] for each in operation.get("parameters", ())}
     statuses = {"503", "default"}
-    if "security" in operation or path == "/v1/events":
+    if "security" in operation:
         statuses |= {"400", "401", "403", "422", "429"}
     if "{" in path or path == "/v1/events":
         statuses |= {"404"}

@@ -14,7 +14,10 @@ from tallystick.api.problems import Problem
 
 Value = TypeVar("Value")
 Limit = Annotated[int, Query(ge=1, le=200, description="Items a page")]
-Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]
+_BASE64 = {"pattern": "^[A-Za-z0-9_-]*$"}  # told, not checked here: whatever is none of ours gets one answer
+Cursor = Annotated[
+    str | None, Query(max_length=200, description="`next` of the page before", json_schema_extra=_BASE64)
+]
 
 
 def encode_cursor(value: Any) -> str:

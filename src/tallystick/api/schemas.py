@@ -19,6 +19,7 @@ from tallystick.documents.product import Price, Product
 from tallystick.documents.returns import Return
 from tallystick.documents.shipment import Shipment
 from tallystick.documents.transaction import Transaction
+from tallystick.documents.values import Identifier
 
 router = guarded_router("schemas")
 SCHEMAS: dict[str, type[BaseModel]] = {
@@ -50,7 +51,7 @@ async def list_schemas(principal: Principal = allowed("transactions.read")) -> d
 
 
 @router.get("/schemas/{name}", summary="The JSON Schema of a document")
-async def show_schema(name: str, principal: Principal = allowed("transactions.read")) -> dict[str, Any]:
+async def show_schema(name: Identifier, principal: Principal = allowed("transactions.read")) -> dict[str, Any]:
     """JSON Schema 2020-12."""
     if name not in SCHEMAS:
         raise Problem(404, "not_found", f"there is no schema {name!r}; known are {', '.join(sorted(SCHEMAS))}")

@@ -12,7 +12,7 @@ from tallystick.api.context import InContext
 from tallystick.api.problems import Problem
 from tallystick.control.access import ALL_ENTITIES, Principal, may, may_for_all
 from tallystick.control.audit import AuditEntry, write_audit
-from tallystick.documents.values import Document, LongText
+from tallystick.documents.values import Document, Identifier, LongText
 from tallystick.mailbox.breaker import pause_system, read_system_states, resume_system
 from tallystick.stages.flow import Flow
 
@@ -58,7 +58,7 @@ async def list_systems(context: InContext, principal: Principal = allowed("syste
 
 
 @router.get("/systems/{name}", summary="One system, asked whether it answers")
-async def show(name: str, context: InContext, principal: Principal = allowed("systems.read")) -> dict[str, Any]:
+async def show(name: Identifier, context: InContext, principal: Principal = allowed("systems.read")) -> dict[str, Any]:
     """Its state and the result of a health call made now."""
     found = next((each for each in await describe_systems(context.flow) if each["name"] == name), None)
     if found is None or not _sees(principal, found):
@@ -97,7 +97,7 @@ async def _set(context: Any, name: str, principal: Principal, paused: bool, reas
 
 @router.post("/systems/{name}:pause", summary="Stop deliveries to a system")
 async def pause(
-    name: str,
+    name: Identifier,
     context: InContext,
     wanted: Pause,
     principal: Principal = allowed("systems.operate"),
@@ -107,6 +107,8 @@ async def pause(
 
 
 @router.post("/systems/{name}:resume", summary="Let deliveries flow again")
-async def resume(name: str, context: InContext, principal: Principal = allowed("systems.operate")) -> dict[str, Any]:
+async def resume(
+    name: Identifier, context: InContext, principal: Principal = allowed("systems.operate")
+) -> dict[str, Any]:
     """Also closes an open breaker, for when you know that the system is back."""
     return await _set(context, name, principal, False, None)

@@ -12,15 +12,22 @@ from tallystick.api.answers import json_response
 from tallystick.api.authentication import allowed, guarded_router
 from tallystick.api.context import InContext
 from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
+from tallystick.api.parameters import Word
 from tallystick.api.problems import Problem
 from tallystick.control.access import Principal, may
 from tallystick.control.lineage import read_lineage
 from tallystick.documents.transaction import CommitmentState, IntakeState, Transaction
+from tallystick.documents.values import NO_CONTROL_CHARACTERS
 from tallystick.stages.references import transaction_of
 from tallystick.stages.transactions import read_transactions, search_transactions
 from tallystick.store.pool import Connection
 
 router = guarded_router("transactions")
+_SEARCH = Query(
+    max_length=200,
+    pattern=NO_CONTROL_CHARACTERS,
+    description="An id, reference, order number, PO or customer id of any system",
+)
 
 
 async def visible(
@@ -39,12 +46,10 @@ async def visible(
 @router.get("/transactions", summary="Search transactions")
 async def list_transactions(
     context: InContext,
-    search: Annotated[
-        str | None, Query(max_length=200, description="An id, reference, order number, PO or customer id of any system")
-    ] = None,
+    search: Annotated[str | None, _SEARCH] = None,
     intake: IntakeState | None = None,
     commitment: CommitmentState | None = None,
-    customer_id: Annotated[str | None, Query(max_length=64)] = None,
+    customer_id: Word = None,
     limit: Limit = 50,
     cursor: Cursor = None,
     principal: Principal = allowed("transactions.read"),

@@ -60,7 +60,7 @@ def _plain_digits(value: Any) -> Any:
 def _decimal_schema(**bounds: int) -> WithJsonSchema:
     """As text no digit is ever lost; JSON numbers are taken too, within bounds that a double keeps exactly (15 digits)."""
     sign = r"[+-]?" if bounds.get("minimum", 0) < 0 else r"\+?"
-    text = {"type": "string", "pattern": rf"^\s*{sign}(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"}
+    text = {"type": "string", "pattern": rf"^\s*{sign}(\d+\.?\d*|\.\d+)([eE][+-]?\d{{1,6}})?\s*$"}
     return WithJsonSchema({"anyOf": [text, {"type": "number", **bounds}]})
 
 

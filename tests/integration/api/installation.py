@@ -29,37 +29,40 @@ EVENT_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _numbers = itertools.count(1)
 
 
-def settings(**server: Any) -> Settings:
+def configuration(**server: Any) -> dict[str, Any]:
     """East and west each have systems of their own; `shared` is the sales side of both."""
     wms = {"kind": "sandbox_wms", "event_source": "/systems/wms_east", "event_secret": EVENT_SECRET}
-    return parse_settings(
-        {
-            "server": server,
-            "systems": {
-                "erp_east": {"kind": "sandbox_erp"},
-                "erp_west": {"kind": "sandbox_erp"},
-                "wms_east": wms,
-                "wms_west": wms | {"event_source": "/systems/wms_west"},
-                "shared": {"kind": "sandbox_crm", "event_source": "/systems/shared", "event_secret": EVENT_SECRET},
-            },
-            "entities": {
-                "east": {"erp": "erp_east", "wms": "wms_east", "crm": "shared"},
-                "west": {"erp": "erp_west", "wms": "wms_west", "crm": "shared"},
-            },
-        }
-    )
+    return {
+        "server": server,
+        "systems": {
+            "erp_east": {"kind": "sandbox_erp"},
+            "erp_west": {"kind": "sandbox_erp"},
+            "wms_east": wms,
+            "wms_west": wms | {"event_source": "/systems/wms_west"},
+            "shared": {"kind": "sandbox_crm", "event_source": "/systems/shared", "event_secret": EVENT_SECRET},
+        },
+        "entities": {
+            "east": {"erp": "erp_east", "wms": "wms_east", "crm": "shared"},
+            "west": {"erp": "erp_west", "wms": "wms_west", "crm": "shared"},
+        },
+    }
 
 
-async def seed_replicas(pool: Pool, system: str) -> None:
-    """Customer C-1 with credit of 10,000.00, products P-1 and P-2 at 10.00 with 1,000 in stock each."""
+def settings(**server: Any) -> Settings:
+    """The configuration, parsed."""
+    return parse_settings(configuration(**server))
+
+
+async def seed_replicas(pool: Pool, system: str, customer: str = "C-1", unit_price: str = "10.00") -> None:
+    """A customer with credit of 10,000.00, products P-1 and P-2 at one price with 1,000 in stock each."""
     now = datetime.now(UTC)
-    credit = CreditPosition(customer_id="C-1", currency="USD", limit=1_000_000)
+    credit = CreditPosition(customer_id=customer, currency="USD", limit=1_000_000)
     changes = [
-        Change("customer", "C-1", Customer(id="C-1", name="Best Bolts"), now),
-        Change("credit", "C-1", credit, now),
+        Change("customer", customer, Customer(id=customer, name="Best Bolts"), now),
+        Change("credit", customer, credit, now),
     ]
     for product in ("P-1", "P-2"):
-        price = Price(product_id=product, currency="USD", unit_price=Decimal("10.00"))
+        price = Price(product_id=product, currency="USD", unit_price=Decimal(unit_price))
         stock = StockLevel(product_id=product, warehouse="MAIN", available=Decimal(1000))
         changes += [
             Change("product", product, Product(id=product, name=product), now),
@@ -114,8 +117,14 @@ class Served:
 @asynccontextmanager
 async def serve(url: str, **server: Any) -> AsyncIterator[Served]:
     """The application over the database at `url`, with replicas and keys."""
+    async with serve_settings(url, settings(**server)) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serve_settings(url: str, made: Settings) -> AsyncIterator[Served]:
+    """The same by other settings, which have at least the entities and ERPs of ours."""
     pool = await open_pool(url, size=8)
-    made = settings(**server)
     flow = Flow(pool, made, {})
     keys = {}
     async with pool.acquire() as connection:

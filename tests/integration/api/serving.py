@@ -14,7 +14,7 @@ from tests.integration.api.installation import Served
 @asynccontextmanager
 async def listening(installation: Served) -> AsyncIterator[str]:
     """Yields the server's URL."""
-    listener = socket.socket()
+    listener = socket.socket(proto=socket.IPPROTO_TCP)  # named, so that asyncio sends small answers at once
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(installation.app, lifespan="off", log_level="warning", access_log=False)
     server = uvicorn.Server(config)

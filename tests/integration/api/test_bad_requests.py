@@ -215,6 +215,9 @@ async def test_json_is_taken_however_it_is_called(served: Served, media_type: st
         ("POST", "/health/live", "HEAD, GET"),
         ("PUT", "/v1/events", "POST"),
         ("GET", "/v1/orders:batch", "POST"),
+        ("GET", "/v1/exceptions/01938f2c-8f00-7c3e-9c53-6c1a0a4de9f1:amend", "POST"),
+        ("OPTIONS", "/v1/messages/01938f2c-8f00-7c3e-9c53-6c1a0a4de9f1:replay", "POST"),
+        ("GET", "/v1/systems/erp_east:pause", "POST"),
     ],
 )
 async def test_method_that_an_address_does_not_take_is_told_which_it_takes(
@@ -254,6 +257,9 @@ async def test_nul_in_an_address_is_refused(served: Served) -> None:
         ("/v1/exceptions?limit=201", "limit"),
         ("/v1/exceptions?limit=ten", "limit"),
         ("/v1/exceptions?due_before=2026-11-24T00:00:00", "due_before"),
+        ("/v1/exceptions?due_before=0.5", "due_before"),
+        ("/v1/exceptions?due_before=1795000000", "due_before"),
+        ("/v1/exceptions?owner=a%1bb", "owner"),
         ("/v1/exceptions?transaction_id=7", "transaction_id"),
         ("/v1/transactions?page=2", "page"),
         ("/v1/messages?state=sleeping", "state"),

@@ -225,3 +225,13 @@ async def test_malformed_events_are_named_as_such(served: Served, body: bytes, c
     assert answer.status_code == status, answer.text
     assert answer.json()["code"].startswith(("body.", "event."))
     assert time.monotonic() - started < 2
+
+
+async def test_what_cannot_be_kept_is_told_by_where_it_stands(served: Served) -> None:
+    in_data = await send(served, shipped("x", data={"lines": [{"note": "a\x00b"}]}))
+    beside_it = await send(served, shipped("x", sequence=10**19))
+    assert (in_data.json()["errors"][0]["pointer"], in_data.json()["errors"][0]["message"]) == (
+        "/data",
+        "/data/lines/0/note: a NUL character in a text",
+    )
+    assert beside_it.json()["detail"] == "/sequence: integers have at most 64 bits; send it as a string"

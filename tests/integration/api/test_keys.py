@@ -101,6 +101,9 @@ async def _beyond_the_east(served: Served) -> list[str]:
         ({"name": ""}, "/name"),
         ({"valid_days": 0}, "/valid_days"),
         ({"valid_days": 99_999}, "/valid_days"),
+        ({"valid_days": True}, "/valid_days"),
+        ({"valid_days": "365"}, "/valid_days"),
+        ({"scopes": []}, "/scopes"),
         ({"validdays": 1}, "/validdays"),
     ],
 )
@@ -138,10 +141,12 @@ async def test_rotated_key_has_an_heir_and_goes_on_as_long_as_asked(served: Serv
         last = (await admin.post(f"/v1/keys/{heir['id']}:rotate")).json()
         gone = await admin.post(f"/v1/keys/{heir['id']}:rotate")
         too_long = await admin.post(f"/v1/keys/{last['id']}:rotate", json={"overlap_seconds": 10**9})
+        no_number = await admin.post(f"/v1/keys/{last['id']}:rotate", json={"overlap_seconds": False})
     async with bearing(served, heir["key"]) as old, bearing(served, last["key"]) as new:
         assert [(await each.get("/v1/transactions")).status_code for each in (old, new)] == [401, 200]
     assert gone.status_code == 404
-    assert (too_long.status_code, too_long.json()["errors"][0]["pointer"]) == (422, "/overlap_seconds")
+    for refused in (too_long, no_number):
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/overlap_seconds")
 
 
 async def test_revoked_key_stops_working_and_is_not_revoked_twice(served: Served) -> None:

@@ -149,7 +149,8 @@ async def test_filter_counts_first_and_replays_only_what_it_names(served: Served
 
 
 @pytest.mark.parametrize(
-    "body", [{"stge": "commitment"}, {"stage": 7}, {"dry_run": "perhaps"}, {"transaction_id": "W-1"}, [], None]
+    "body",
+    [{"stge": "commitment"}, {"stage": 7}, {"dry_run": "perhaps"}, {"dry_run": 1}, {"transaction_id": "W-1"}, [], None],
 )
 async def test_misspelt_filter_replays_nothing(served: Served, body: Any) -> None:
     dead = await refuse(served)
