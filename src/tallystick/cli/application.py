@@ -29,7 +29,7 @@ Start here: `tallystick sandbox` gives you systems to try it on, `tallystick ini
 Exit codes: **0** done, **1** refused or something did not hold, **2** wrong use, wrong settings or nobody answers,
 **130** interrupted. `run`, `api`, `worker` and `sandbox` end with 0 when Ctrl-C or SIGTERM stopped them.
 """
-START, WORK, OPERATE = "Start", "Work with a running Tallystick", "Operate"
+START, WORK, OPERATE, BOOKS = "Start", "Work with a running Tallystick", "Operate", "Books"
 """How --help groups the commands."""
 app = typer.Typer(
     help=HELP,

@@ -23,6 +23,7 @@ COMMANDS = (
     "exceptions",
     "messages",
     "systems",
+    "statements",
 )
 
 

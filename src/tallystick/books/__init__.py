@@ -1,0 +1,1 @@
+"""Reconciliation: two sides that should agree, and the money that came in for what was owed."""

@@ -1,0 +1,1 @@
+"""What banks say of an account, whatever the format they say it in."""
