@@ -12,7 +12,7 @@ from faults.history import History
 
 from tallystick.demo.failure import DemoError
 from tallystick.demo.hub import Hub
-from tallystick.demo.trade import Sale
+from tallystick.demo.trade import Sale, Trouble
 
 _ANSWERED = (201, 422)
 _PAUSE_SECONDS = 0.2
@@ -48,11 +48,16 @@ class Channels:
         if self._under_way:
             await asyncio.gather(*self._under_way)
 
-    def take(self, *, sound: bool = False) -> Sale:
-        """The next order that nobody has sent yet; a sound one has nothing wrong with it. Raises DemoError when none is left."""
+    def take(self, *, sound: bool = False, trouble: Trouble | None = None) -> Sale:
+        """The next order that nobody has sent yet: any, one with nothing wrong with it, or one with this trouble.
+
+        Raises DemoError when none is left, LookupError when none with the trouble is.
+        """
         for index in reversed(range(len(self._waiting))):
-            if not sound or self._waiting[index].trouble is None:
+            if (not sound and trouble is None) or self._waiting[index].trouble is trouble:
                 return self._waiting.pop(index)
+        if trouble is not None:
+            raise LookupError(f"no order with {trouble} is left")
         raise DemoError("the campaign has run out of orders; make it shorter or its rate lower")
 
     async def _see_through(self, sale: Sale) -> None:

@@ -142,9 +142,11 @@ def _booked(books: Sequence[BookEntry]) -> dict[str, _Booked]:
         match entry.kind:
             case "order":
                 at.ordered += entry.net_amount
-            case "invoice" | "credit_memo":
+            case "invoice":
                 at.invoiced += entry.total_amount
                 at.invoices += 1
+            case "credit_memo":  # with a minus in some ERPs, without one in others
+                at.invoiced -= abs(entry.total_amount)
             case "payment":
                 at.paid += entry.total_amount
                 at.payments += 1
@@ -163,6 +165,8 @@ def _invoicing(
         code = sides.reasons.get(str(transaction["id"]), "")
         cause, root = _CAUSES.get(code, (f"{transaction['intake']}: {code or 'no reason'}", "process_design"))
         explained.append((promised, cause, root))
+    elif transaction is not None and transaction["intake"] == "cancelled":
+        explained.append((promised, "cancelled by its channel", "process_design"))
     elif transaction is not None:
         order = sides.orders[str(transaction["id"])]
         in_force = order.net_amount + (order.tax_amount or 0)
@@ -170,6 +174,7 @@ def _invoicing(
         if transaction["fulfilment"] == "complete":
             missing = _not_shipped(order, sides.shipped.get(number, {}))
             explained.append((missing, "short-shipped: the warehouse will send no more", "process_design"))
+        explained.append((int(transaction["credited_amount"]), "goods came back and were credited", "process_design"))
     rest = promised - entries.invoiced - sum(amount for amount, _, _ in explained)
     return [
         *(Difference(Step.INVOICED, number, amount, cause, root) for amount, cause, root in explained),
@@ -209,6 +214,6 @@ def _booking(number: str, entries: _Booked, transaction: Mapping[str, Any] | Non
 
 def _telling(number: str, entries: _Booked, sold: Mapping[str, Any]) -> list[Difference]:
     return [
-        Difference(Step.TOLD, number, entries.invoiced - int(sold["invoiced_amount"])),
+        Difference(Step.TOLD, number, entries.invoiced - int(sold["invoiced_amount"]) + int(sold["credited_amount"])),
         Difference(Step.TOLD, number, entries.paid - int(sold["paid_amount"])),
     ]

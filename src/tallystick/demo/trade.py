@@ -152,11 +152,11 @@ def _sale(sold: SoldOrder, wholesale: Wholesale, contracts: Mapping[tuple[str, s
         lines=lines,
         charges=charges,
     )
-    return Sale(_totalled(order), ShippingKind.COMPLETE, PayingKind.FULL)
+    return Sale(totalled(order), ShippingKind.COMPLETE, PayingKind.FULL)
 
 
-def _totalled(order: Order) -> Order:
-    """The order with the tax its channel quotes and the total it states."""
+def totalled(order: Order) -> Order:
+    """An order with the tax its channel quotes and the total it states."""
     region = order.ship_to.region if order.ship_to and order.ship_to.region else _STATES[0]
     tax = tax_of(order, region)
     return order.model_copy(update={"tax_amount": tax, "total_amount": order.net_amount + tax})
@@ -250,7 +250,7 @@ def _troubled(sale: Sale, trouble: Trouble, book: _Book) -> Sale:
         case Trouble.STALE_PRICE:
             old = (first.unit_price * Decimal("0.95")).quantize(_CENT, ROUND_HALF_UP)
             stale = first.model_copy(update={"unit_price": old})
-            wrong = _totalled(order.model_copy(update={"lines": (stale, *rest)}))
+            wrong = totalled(order.model_copy(update={"lines": (stale, *rest)}))
             return replace(sale, order=wrong, trouble=trouble, corrected=order)
         case Trouble.OVER_CREDIT_LIMIT:
             wrong = order.model_copy(update={"customer_id": book.add_poor_customer(order)})

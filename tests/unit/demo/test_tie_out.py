@@ -41,12 +41,12 @@ def entry(kind: str, amount: int, net: int | None = None) -> BookEntry:
 
 
 def transaction(**changed: Any) -> dict[str, Any]:
-    states = {"intake": "accepted", "commitment": "committed", "fulfilment": "complete"}
+    states = {"intake": "accepted", "commitment": "committed", "fulfilment": "complete", "credited_amount": 0}
     return {"id": str(TRANSACTION), "order_number": "SO-1", **states, **changed}
 
 
 def sold(**changed: Any) -> dict[str, Any]:
-    known = {"invoiced_amount": 10_725, "paid_amount": 10_725}
+    known = {"invoiced_amount": 10_725, "paid_amount": 10_725, "credited_amount": 0}
     return {"order_number": "SO-1", "submitted": {"total_amount": 10_725}, **known, **changed}
 
 
@@ -137,3 +137,23 @@ def test_what_a_customer_left_open_is_the_customers() -> None:
     result = tie_out(replace(AGREEING, books=short, collected={"SO-1": 10_000}, sold=[sold(paid_amount=10_000)]))
     assert result.unexplained == 0
     assert result.by_cause(Step.PAID) == [("the customer paid short: open receivable", "process_design", 1, 725)]
+
+
+def test_an_order_that_its_channel_cancelled_is_explained_where_nothing_of_it_is_in_the_erp() -> None:
+    cancelled = transaction(intake="cancelled", commitment="cancelled", fulfilment="cancelled")
+    nowhere = replace(AGREEING, transactions=[cancelled], shipped={}, collected={}, books=[])
+    assert tie_out(replace(nowhere, sold=[sold(invoiced_amount=0, paid_amount=0)])).unexplained == 0
+    assert tie_out(replace(AGREEING, transactions=[cancelled])).unexplained >= 10_725
+
+
+@pytest.mark.parametrize("in_the_books", [1_072, -1_072])
+def test_goods_that_came_back_are_explained_by_one_credit_memo_and_not_by_two(in_the_books: int) -> None:
+    credited = replace(
+        AGREEING,
+        transactions=[transaction(credited_amount=1_072)],
+        sold=[sold(credited_amount=1_072)],
+        books=[*AGREEING.books, entry("credit_memo", in_the_books)],
+    )
+    assert tie_out(credited).unexplained == 0
+    twice = replace(credited, books=[*credited.books, entry("credit_memo", in_the_books)])
+    assert tie_out(twice).unexplained >= 1_072
