@@ -26,6 +26,8 @@ class Goods:
 
     customers: int = 2_000
     products: int = 5_000
+    lines: int = LINES
+    """Of an order."""
 
     def masters(self) -> list[Change]:
         """Customers with a contract on fifty products, products with list prices and stock."""
@@ -55,7 +57,7 @@ class Goods:
         return [Change(kind, key, value, now) for kind, key, value in values]
 
     def orders(self, count: int) -> list[Order]:
-        """Orders of twenty lines that pass every check, numbered B0, B1, ..."""
+        """Orders that pass every check, numbered B0, B1, ..."""
         draw = random.Random(2)  # noqa: S311 - the same data at every run
         address = Address(street="1 Main St", city="Sacramento", region="CA")
         ordered_at = datetime.now(UTC)
@@ -74,7 +76,7 @@ class Goods:
                         quantity=Decimal(draw.randint(1, 50)),
                         unit_price=_price(product),
                     )
-                    for index, product in enumerate(draw.sample(range(self.products), LINES))
+                    for index, product in enumerate(draw.sample(range(self.products), self.lines))
                 ),
             )
             for number in range(count)

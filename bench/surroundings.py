@@ -63,19 +63,23 @@ async def execute(url: str, statement: str) -> None:
 
 
 @asynccontextmanager
+async def starting(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[int]:
+    """The id of a process that writes to `log`; it is stopped when left."""
+    process = await _start(command, log, environment)
+    try:
+        yield process.pid
+    finally:
+        await _stop(process)
+
+
+@asynccontextmanager
 async def serving(
     command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[int]:
-    """The id of a server process that writes to `log`, once it listens on `port`; it is stopped when left. Raises RuntimeError
-    with the end of the log when it does not come up."""
-    with log.open("wb") as written:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env={**os.environ, **(environment or {})},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=written,
-            stderr=written,
-        )
+    """The same for a server, once it listens on `port`. Raises RuntimeError with the end of the log when it does not come up."""
+    process = await _start(command, log, environment)
     try:
         deadline = time.monotonic() + _START_SECONDS
         while not await _listens(port):
@@ -85,6 +89,19 @@ async def serving(
         yield process.pid
     finally:
         await _stop(process)
+
+
+async def _start(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None
+) -> asyncio.subprocess.Process:
+    with log.open("wb") as written:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            env={**os.environ, **(environment or {})},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=written,
+            stderr=written,
+        )
 
 
 def _end_of(log: Path) -> str:
