@@ -71,5 +71,5 @@ class Clerk:
 
 
 def _waits_for_facts(exception: Mapping[str, Any]) -> bool:
-    """Whether an order is held because a system did not answer; it is checked again when it does."""
-    return any(reason["code"].endswith(".facts_unavailable") for reason in exception["reasons"])
+    """Whether an order is held only because a system did not answer; it is checked again when it does."""
+    return all(reason["code"].endswith(".facts_unavailable") for reason in exception["reasons"])
