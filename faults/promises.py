@@ -126,8 +126,8 @@ def _out_of_order(facts: list[Row]) -> Breaks:
                 yield "invoiced before it was shipped"
         if fact == "payment_requested" and detail["invoice"] not in invoices:
             yield f"payment of {detail['invoice']} requested before it was invoiced"
-        if fact == "paid" and not seen["payment_requested"]:
-            yield "paid before it was asked to pay"
+        if fact == "paid" and not invoices:
+            yield "paid before it was invoiced"
         seen[fact] += 1
 
 

@@ -81,7 +81,7 @@ def _compared(result: Result) -> dict[str, str]:
         "totals tie out to the cent": f"{format_minor(tied.promised, 'USD')} promised, {format_minor(tied.invoiced, 'USD')} "
         f"invoiced, {format_minor(tied.unexplained, 'USD')} unexplained",
         "every failure healed, or stands before a person": f"{len(evidence.exceptions)} exceptions open, "
-        f"{result.retried} dead letters replayed or given up",
+        f"{result.replayed} dead letters replayed or given up",
         "lineage complete": f"{len(evidence.transactions)} transactions",
         "a fresh order goes through after every fault": f"{sum(not each.missed for each in result.struck)} faults",
         "a worker that slept past its lease is fenced": f"{result.naps} woken with work in hand",
