@@ -1,6 +1,6 @@
 """A whole installation on one machine: API and worker processes over one database, and the sandbox's systems around them.
 
-All have their defaults but for what a row says. The masters are loaded into the sandbox's ERP; its change feed fills the replicas.
+All have their defaults but for what a row says. The sandbox's ERP gets the masters, and its change feed fills the replicas.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench import history, idle, intake, mailbox, memory, scaling, transactions
+from bench import history, idle, intake, mailbox, memory, news, scaling, transactions
 from bench.row import Measure
 
 ROWS: Mapping[str, Measure] = {
@@ -15,5 +15,6 @@ ROWS: Mapping[str, Measure] = {
     "workers": scaling.row,
     "idle": idle.row,
     "memory": memory.row,
+    "news": news.row,
     "transactions": transactions.row,
 }

@@ -1,6 +1,6 @@
 """How many whole transactions a second: from the order over HTTP to paid, with every piece of news taken by the CRM.
 
-Orders come as fast as the API takes them for a while; then the backlog is worked off. The rate is of all orders over all the time,
+For a while orders come as fast as they are taken; then the backlog is worked off. The rate is of all orders over all that time,
 from the first request to the last message. Two API processes take orders (one also the systems' events), two workers carry them,
 and ERP, warehouse, tax service, payment gateway and CRM are the sandbox's, a process each, with no faults and as good as no delay
 of their own. All of it, the client and PostgreSQL share the machine's cores, so the row says whose the CPU time was.
@@ -26,7 +26,7 @@ from bench.surroundings import scratch_database
 
 _LINES = 4
 """An order of TPC-H has as many on average."""
-_CONNECTIONS = 8
+_CONNECTIONS = 32
 _LEAST_RATE = 150.0
 _CORES = 4
 _DONE_SECONDS = 120.0
