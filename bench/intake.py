@@ -36,6 +36,11 @@ OFFERED = 300.0
 _LEAST_RATIO = 0.5
 _MOST_P99_MS = 25.0
 _PREPARED = 1_000
+_ACCEPTED = """
+    select count(*) from lineage where fact = 'accepted' and (
+        select count(*) from jsonb_array_elements(detail -> 'checks') c
+        where c ->> 'source' = 'replica' and c ->> 'decision' = 'accept') = 5
+"""
 _ROUND = 10_000_000
 """Orders of one round are numbered from its own multiple of this."""
 SETTINGS = """
@@ -202,6 +207,12 @@ async def _other(folder: Path, module: str, *arguments: str) -> AsyncIterator[Ad
         yield port, pid
 
 
+async def all_accepted(url: str) -> int:
+    """How many orders the five checks have accepted on replica data."""
+    async with _one_connection(url) as connection:
+        return int(await connection.fetchval(_ACCEPTED))
+
+
 async def row(place: Place) -> Row:
     """The row of the table."""
     tiny = Sizes(
@@ -246,13 +257,7 @@ def _described(name: str, rounds: Rounds) -> str:
 
 async def _all_there(connection: Connection, ours: int, bare: int) -> None:
     """Raise RuntimeError unless every answered order is in the database, and ours accepted by five checks on replica data."""
-    accepted = await connection.fetchval(
-        """
-        select count(*) from lineage where fact = 'accepted' and (
-            select count(*) from jsonb_array_elements(detail -> 'checks') c
-            where c ->> 'source' = 'replica' and c ->> 'decision' = 'accept') = 5
-        """
-    )
+    accepted = await connection.fetchval(_ACCEPTED)
     inserted = await connection.fetchval(f"select count(*) from {bare_app.TABLE}")
     if (accepted, inserted) != (ours, bare):
         raise RuntimeError(f"answered {ours} and {bare} orders, but {accepted} were accepted and {inserted} are there")

@@ -3,7 +3,7 @@
 A warehouse's signed events come by the clock, each for an order of its own that the ERP has: `POST /v1/events`, one message to
 record the shipment in the ERP, its outcome with the news, and the news to the CRM. An event's time runs from the moment that the
 clock said until the CRM's request was read. Meanwhile the ERP also posts the invoices that follow, and their news and requests
-for payment go out; nobody pays. One API process, one worker, the sandbox's systems, and a subscriber of our own in the CRM's place.
+for payment go out; nobody pays. One API process, one worker, the sandbox's systems, and our own subscriber in the CRM's place.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench import history, idle, intake, mailbox, memory, news, scaling, transactions
+from bench import batch, history, idle, intake, mailbox, memory, news, scaling, transactions
 from bench.row import Measure
 
 ROWS: Mapping[str, Measure] = {
     "intake": intake.row,
+    "batch": batch.row,
     "mailbox": mailbox.row_of_one,
     "mailbox-3": mailbox.row_of_three,
     "history": history.row,
