@@ -7,11 +7,12 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 TEST_ARGS ?=
 FAULTS_ARGS ?=
+FUZZ_ARGS ?=
 LOCK_ARGS ?=
-CODE := $(wildcard src tests bench faults)
+CODE := $(wildcard src tests bench faults fuzz)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint format bench faults model lock clean
+.PHONY: help setup demo run test lint format bench faults model fuzz lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,9 +52,13 @@ faults: $(READY) ## Break everything while orders flow, then compare all books (
 model: ## Check the mailbox's formal model, and that each of its parts is needed (wants spin and gcc)
 	@tools/check-model
 
+fuzz: $(READY) ## Try every parser with bytes that nobody meant, ten seconds each (FUZZ_ARGS="--seconds 60 csv_file")
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || tools/setup fuzz
+	@$(BIN)/python -m fuzz $(FUZZ_ARGS)
+
 lock: $(READY) ## Resolve pyproject.toml into the locks (newest of everything: LOCK_ARGS=--upgrade)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock $(LOCK_ARGS)
 
 clean: ## Remove .venv and all caches; databases stay
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache dist
-	@find src tests bench faults -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests bench faults fuzz -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

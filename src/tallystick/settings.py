@@ -310,6 +310,8 @@ def load_settings(path: Path | None = None) -> Settings:
         return parse_settings({}, "defaults")
     except OSError as error:
         raise SettingsError(f"{file}: the settings can't be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no TOML, no UTF-8, or an integer of thousands of digits
         raise SettingsError(f"{file}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{file}: not valid TOML: nested too deep") from None
     return parse_settings(data, str(file))

@@ -17,10 +17,10 @@ NO_VERSION = -1
 
 
 def _version(if_match: Annotated[str | None, Header(description='The ETag you read, such as "3"')] = None) -> int:
-    if if_match is None or if_match.strip() == "*":
+    if if_match is None or if_match.strip(" \t") == "*":
         detail = "send If-Match with the ETag you read, so that nobody's change is overwritten; * names none"
         raise Problem(428, "if_match.missing", detail)
-    found = _ETAG.fullmatch(if_match.strip())
+    found = _ETAG.fullmatch(if_match.strip(" \t"))
     if not found:
         raise Problem(400, "if_match.invalid", 'If-Match: one ETag is needed, in its quotes, such as "3"')
     weak, tag = found.groups()

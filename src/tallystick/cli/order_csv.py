@@ -51,8 +51,8 @@ OPTIONAL = tuple(
     )
     if name not in REQUIRED
 )
-_DECIMAL = re.compile(r"-?\d{1,15}(\.\d{1,12})?")  # no more digits than decimal arithmetic keeps exactly
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")  # no more digits than decimal arithmetic keeps exactly
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LONGEST_LINE = 1_000_000
 
 
@@ -124,11 +124,12 @@ def _rows(source: Source) -> Iterator[_Row]:
     lines = _lines(source)
     header_line = next(lines, "")
     delimiter = max(",;\t", key=header_line.count)
-    header = [name.strip() for name in next(csv.reader([header_line], delimiter=delimiter), [])]
-    _check_header(source, header)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    line = 2
+    line = 1
     try:
+        header = [name.strip() for name in next(csv.reader([header_line], delimiter=delimiter), [])]
+        _check_header(source, header)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        line = 2
         for fields in reader:
             if any(fields):
                 yield _row(source, line, header, fields)
@@ -153,7 +154,7 @@ def _lines(source: Source) -> Iterator[str]:
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            found = f"byte 0x{line[error.start]:02x}"
+            found = f"byte 0x{error.object[error.start]:02x}"
             raise WrongUse(f"{source.name} line {number}: {found} is not UTF-8; save the file as UTF-8") from None
 
 
@@ -217,7 +218,7 @@ def _line(row: _Row, position: int, first: _Row) -> dict[str, Any]:
 
 def _whole(row: _Row, column: str) -> int:
     text = row.values[column]
-    if not re.fullmatch(r"\d{1,9}", text):
+    if not re.fullmatch(r"[0-9]{1,9}", text):
         raise _WrongValue(row, column, "not a whole number")
     return int(text)
 

@@ -22,7 +22,7 @@ def _json_media_type(named: str) -> str:
 
 _JsonMediaType = Annotated[
     str,
-    Field(max_length=100, json_schema_extra={"pattern": r"^\s*application/(\S+\+)?json\s*(;.*)?$"}),
+    Field(max_length=100, json_schema_extra={"pattern": r"^\s*application/([^\s;]+\+)?json\s*(;.*)?$"}),
     AfterValidator(_json_media_type),
 ]
 

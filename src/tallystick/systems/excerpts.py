@@ -23,7 +23,8 @@ _SECRET_TEXT = re.compile(
     r"(?:\"[^\"]*\"?|'[^']*'?|(?<=>)[^<]+|(?:Bearer\s+|Basic\s+)?[^\s\"'<>,;&]+)",
     re.IGNORECASE,
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Control characters, and halves of surrogate pairs, which no answer of ours could be written with.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def masked(value: Any, depth: int = 8) -> Any:

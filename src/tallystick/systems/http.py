@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import httpx
@@ -144,13 +144,13 @@ class HttpClient:
         if not isinstance(answers, list) or len(answers) != len(items):
             found = f"{len(answers)}" if isinstance(answers, list) else "no list of"
             said = f"{found} items were answered to a batch of {len(items)}"
-            return [self._unclear(call, said, "bad_answer", encode(body))] * len(items)
+            return [self._unclear(call, said, "bad_answer", body)] * len(items)
         return [self._item(call, item, answer) for item, answer in zip(items, answers, strict=True)]
 
     def _item(self, call: _Call, item: Any, answer: Any) -> Answer | Failure:
         status = answer.get("status") if isinstance(answer, dict) else None
         if not isinstance(status, int):
-            return self._unclear(call, "an item was answered without a status", "bad_answer", encode(answer))
+            return self._unclear(call, "an item was answered without a status", "bad_answer", answer)
         if 200 <= status < 300:
             return Answer(status, {}, answer.get("body"))
         headers = answer.get("headers")
@@ -239,7 +239,7 @@ class HttpClient:
             call, "no answer in time" if timeout else said, "timeout" if timeout else "broken_connection"
         )
 
-    def _unclear(self, call: _Call, said: str, code: str, received: bytes | bytearray | None = None) -> Failure:
+    def _unclear(self, call: _Call, said: str, code: str, received: Any = None) -> Failure:
         """The request may have reached the system: a write may be done (Unknown), a read is simply asked again."""
         kind = Unknown if call.write else Transient
         ending = "; the work may be done: it is looked up before the next try" if call.write else "; it is asked again"
@@ -279,8 +279,10 @@ def _refuse_constant(name: str) -> None:
 
 
 def decode(received: bytes) -> Any:
-    """JSON from the wire with fractions as Decimal, never float. Raises ValueError when it is no JSON."""
+    """JSON from the wire with fractions as Decimal, never float. Raises ValueError when it is no JSON, or none we can hold."""
     try:
         return json.loads(received, parse_float=Decimal, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except InvalidOperation:
+        raise ValueError("a number is out of all bounds") from None

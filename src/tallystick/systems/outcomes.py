@@ -30,7 +30,7 @@ _NOT_TAKEN = frozenset({408, 425})  # the request was not taken: nothing was don
 def failure_of_status(
     system: str,
     status: int,
-    headers: Mapping[str, str],
+    headers: Mapping[str, object],
     body: Any,
     *,
     where: str,
@@ -94,16 +94,19 @@ def _field_error(error: Any) -> str:
     return f"{where}: {error.get('msg', 'invalid')}"
 
 
-def parse_retry_after(value: str | None) -> float | None:
-    """Seconds to wait from a Retry-After header, either form (RFC 9110, section 10.2.3); None when absent or senseless."""
-    if value is None:
+def parse_retry_after(value: object) -> float | None:
+    """Seconds to wait from a Retry-After header, either form (RFC 9110, section 10.2.3); None when absent or senseless.
+
+    In an item of a batch the header is whatever JSON the system wrote there.
+    """
+    if not isinstance(value, str | int | float):
         return None
     try:
         seconds = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         try:
-            until = parsedate_to_datetime(value)
-        except ValueError:
+            until = parsedate_to_datetime(str(value))
+        except (ValueError, OverflowError):
             return None
         seconds = (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     if not math.isfinite(seconds):

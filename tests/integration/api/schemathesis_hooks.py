@@ -37,6 +37,8 @@ _BEYOND_SCHEMAS = re.compile(
     r"(total_amount|lines\[\d+\])\S*: .*|"
     # how large a number is that is written as text, and how many digits it has: multipleOf is of binary floats
     r"Input should be (greater|less) than .*|Decimal input should have no more than .*|"
+    # lengths count without the spaces around a text
+    r"String should have at least \d+ characters?|"
     # JSON Schema takes 5.0 for an integer; we take none that went through a float
     r"Input should be a valid integer|"
     # which currencies are in use, ISO says

@@ -48,16 +48,24 @@ class JsonRpc:
                 ) from failure
             raise
         if not isinstance(answer.body, dict) or ("result" not in answer.body and "error" not in answer.body):
-            kind = Unknown if write else Transient
-            raise kind(
-                f"{self._name}: the answer to {method} is no JSON-RPC; what was done is looked up",
-                system=self._name,
-                code=f"{self._name}.bad_answer",
-                response=excerpt(answer.body),
-            )
+            raise self._unreadable(method, "is no JSON-RPC", answer.body, write)
         if "error" in answer.body:
             raise self._refusal(method, answer.body["error"], excerpt(body) if method != SIGN_IN else None)
-        return from_wire(answer.body["result"])
+        try:
+            return from_wire(answer.body["result"])
+        except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            said = f"cannot be read ({type(error).__name__}: {one_line(error)})"
+            raise self._unreadable(method, said, answer.body, write) from None
+
+    def _unreadable(self, method: str, said: str, body: Any, write: bool) -> Failure:
+        """The call was answered, but what it did is not to be known from that."""
+        kind = Unknown if write else Transient
+        return kind(
+            f"{self._name}: the answer to {method} {said}; what was done is looked up",
+            system=self._name,
+            code=f"{self._name}.bad_answer",
+            response=excerpt(body),
+        )
 
     def _refusal(self, method: str, error: Any, request: str | None) -> Failure:
         """What a user may not do is a business no, a conflict passes, the rest is a fault of Tryton's."""

@@ -27,7 +27,7 @@ def to_wire(value: Any) -> Any:
 
 
 def from_wire(value: Any) -> Any:
-    """A value from Tryton. Raises KeyError or TypeError for what it is not."""
+    """A value from Tryton. Raises KeyError, TypeError, ValueError, ArithmeticError or RecursionError for what is none."""
     if isinstance(value, list):
         return [from_wire(each) for each in value]
     if not isinstance(value, dict):

@@ -1,0 +1,8 @@
+"""All targets by name."""
+
+from __future__ import annotations
+
+from fuzz import answers, files, requests
+from fuzz.target import Target
+
+TARGETS: dict[str, Target] = {each.name: each for module in (requests, files, answers) for each in module.TARGETS}
