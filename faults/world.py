@@ -43,7 +43,7 @@ _WORKER = {
 # An installation in a hurry: it gives up on an answer early, and tries a system that was away again soon.
 _SYSTEM = {"connect_timeout": 1, "breaker_seconds": 2}
 _PATIENCE = {"sandbox": 3.0, "tryton": 12.0}
-_CANARIES_A_MINUTE = 45
+_CANARIES_A_MINUTE = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,8 @@ async def running(options: Options, no_disk: str | None) -> AsyncIterator[World]
     async with AsyncExitStack() as stack:
         if not options.keep:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        orders = int((options.rate * 60 + _CANARIES_A_MINUTE) * options.minutes) + 20
+        # Some are left over: the last faults may take a while to recover from, and orders flow on meanwhile.
+        orders = int((options.rate * 60 + _CANARIES_A_MINUTE) * options.minutes + options.rate * 120) + 20
         trade = make_trade(make_wholesale(folder / "tpch", orders, options.seed), options.seed)
         clocks = MovableClocks(folder / "clocks", find_library())
         disk = None

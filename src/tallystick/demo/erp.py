@@ -183,12 +183,12 @@ class SandboxErp:
         await self._sandbox.restart(NAME)
 
     async def references(self) -> list[tuple[str, str]]:
-        """Read straight from its books."""
+        """Read straight from its books, unless it was cancelled."""
         found: list[tuple[str, str]] = []
         following: int | None = 0
         while following is not None:
             page = await self._sandbox.call(NAME, "POST", "/v1/books/search", {"after": following})
-            found += [(each["kind"], each["reference"]) for each in page["items"]]
+            found += [(each["kind"], each["reference"]) for each in page["items"] if each["state"] != "cancelled"]
             following = page["next"]
         return found
 

@@ -140,7 +140,7 @@ def _booked(books: Sequence[BookEntry]) -> dict[str, _Booked]:
     for entry in books:
         at = found[entry.order_reference or entry.reference or entry.system_reference]
         match entry.kind:
-            case "order":
+            case "order" if entry.state != "cancelled":
                 at.ordered += entry.net_amount
             case "invoice":
                 at.invoiced += entry.total_amount
