@@ -15,17 +15,15 @@ from tallystick.api.plain_data import PlainData
 from tallystick.api.problems import Problem
 from tallystick.control.access import Principal
 from tallystick.control.audit import AuditEntry, write_audit
-from tallystick.control.exceptions import resolve_exceptions
 from tallystick.documents.values import Document, Identifier, LongText
 from tallystick.mailbox.dead_letters import (
     MessageFilter,
     dead_ids,
-    discard_messages,
     list_messages,
     queue_depths,
     read_message,
-    replay_messages,
 )
+from tallystick.stages.dead_letters import discard_dead, replay_dead
 
 router = guarded_router("messages")
 
@@ -121,8 +119,7 @@ async def replay(
     payload = replay.payload
     async with context.flow.pool.acquire() as connection, connection.transaction():
         found = await _dead(connection, message_id, principal)
-        await replay_messages(connection, [message_id], payload=payload)
-        await resolve_exceptions(connection, by=principal.name, resolution="replayed", message_ids=[message_id])
+        await replay_dead(context.flow, connection, [message_id], by=principal.name, payload=payload)
         detail = {"before": found["payload"], "after": payload} if payload is not None else {}
         await write_audit(connection, [_entry(principal, "message.replay", found, replay.reason, detail)])
     return {"replayed": 1}
@@ -140,8 +137,7 @@ async def replay_many(
         ids = await dead_ids(connection, wanted)
         if named.dry_run:
             return {"would_replay": len(ids)}
-        replayed = await replay_messages(connection, ids)
-        await resolve_exceptions(connection, by=principal.name, resolution="replayed", message_ids=replayed)
+        replayed = await replay_dead(context.flow, connection, ids, by=principal.name)
         chosen = named.model_dump(mode="json", exclude={"dry_run"}, exclude_none=True)
         detail = {"filter": chosen, "replayed": len(replayed)}
         await write_audit(
@@ -160,10 +156,7 @@ async def discard(
     """What waited behind it flows on; the reason stands in the audit trail."""
     async with context.flow.pool.acquire() as connection, connection.transaction():
         found = await _dead(connection, message_id, principal)
-        await discard_messages(connection, [message_id])
-        await resolve_exceptions(
-            connection, by=principal.name, resolution="discarded", reason=wanted.reason, message_ids=[message_id]
-        )
+        await discard_dead(context.flow, connection, [message_id], by=principal.name, reason=wanted.reason)
         await write_audit(
             connection, [_entry(principal, "message.discard", found, wanted.reason, {"payload": found["payload"]})]
         )

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from tallystick.checks.promises import promise_of
 from tallystick.control.access import Principal
 from tallystick.control.audit import AuditEntry, write_audit
 from tallystick.control.exceptions import Closing, lock_exception, note_exception, peek_exception, resolve_exceptions
@@ -15,9 +14,10 @@ from tallystick.control.lineage import LineageFact
 from tallystick.documents.decision import Decision, gravest
 from tallystick.documents.event import EventType
 from tallystick.documents.order import Order
-from tallystick.documents.transaction import CommitmentState, IntakeState, Transaction
+from tallystick.documents.transaction import IntakeState, Transaction
 from tallystick.mailbox.dead_letters import read_message, replay_messages
 from tallystick.stages.changes import UNCHANGEABLE, check_same_order
+from tallystick.stages.dead_letters import pending_again
 from tallystick.stages.decision import reasons_of
 from tallystick.stages.flow import Flow
 from tallystick.stages.impossible import NotFound, NotPossible, VersionConflict
@@ -119,22 +119,12 @@ async def _replay(flow: Flow, act: _Act, found: dict[str, Any], dossier: Dossier
             raise NotPossible("message.not_dead", "its message takes its course already; wait for the outcome")
         await replay_messages(connection, [message_id], payload=act.payload)
         if dossier is not None and message["kind"] == "commit_order":
-            await record_outcomes(connection, flow.carrier, [_pending_again(flow, dossier)])
+            await record_outcomes(connection, flow.carrier, [pending_again(flow, dossier)])
         await resolve_exceptions(connection, by=act.principal.name, resolution="retried", exception_ids=[found["id"]])
         result = {"replayed": 1, "message_id": str(message_id), "amended": act.payload is not None}
         edited = {} if act.payload is None else {"before": message["payload"], "after": act.payload}
         await _noted(connection, act, found, result, edited)
         return result
-
-
-def _pending_again(flow: Flow, dossier: Dossier) -> Outcome:
-    """The ERP is asked again for an order that it refused: until it answers the order counts as promised."""
-    transaction = dossier.transaction
-    entity = flow.settings.entities[transaction.entity]
-    return Outcome(
-        change=TransactionChange(transaction.id, commitment=CommitmentState.PENDING),
-        promised=(promise_of(dossier.order_with_tax, entity.erp, entity.policy),),
-    )
 
 
 async def _decide_again(flow: Flow, act: _Act, found: dict[str, Any], dossier: Dossier) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from tallystick.mailbox.answers import answers_of
 from tallystick.mailbox.carrier import Route
 from tallystick.mailbox.settlement import Settlement
 from tallystick.settings import parse_settings
+from tallystick.stages.dead_letters import discard_dead, replay_dead
 from tallystick.stages.flow import Flow
 from tallystick.stages.intake import Intake, Submission, submit_orders
 from tallystick.stages.reception import receive_events
@@ -109,3 +110,15 @@ class Office:
     async def version(self, transaction_id: UUID) -> int:
         found: int = await self.pool.fetchval("select version from transactions where id = $1", transaction_id)
         return found
+
+    async def replay(self, exception_id: UUID) -> None:
+        """The exception's dead letter, as the route of messages does."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            message = await connection.fetchval("select message_id from exceptions where id = $1", exception_id)
+            assert await replay_dead(self.flow, connection, [message], by="clerk") == [message]
+
+    async def discard(self, exception_id: UUID) -> None:
+        """The exception's dead letter is given up."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            message = await connection.fetchval("select message_id from exceptions where id = $1", exception_id)
+            assert await discard_dead(self.flow, connection, [message], by="clerk", reason="by hand") == [message]

@@ -197,10 +197,14 @@ class ModelledTransaction:
         self.lanes["invoicing"].append(Sent(f"INV-{sent.number}", {}))
 
     def _judge_invoicing(self, sent: Sent) -> str | None:
-        return None
+        if not sent.content:  # it is ours to ask for
+            return None
+        self._done_invoicing(sent)
+        return ""
 
     def _done_invoicing(self, sent: Sent) -> None:
-        self.invoices[sent.number] = int(sent.number.rpartition("-")[2]) * PRICE
+        """Asked for and told by the ERP itself are one invoice."""
+        self.invoices.setdefault(sent.number, int(sent.number.rpartition("-")[2]) * PRICE)
 
     def _judge_settlement(self, sent: Sent) -> str | None:
         if sent.number in self.payments:
@@ -294,6 +298,16 @@ class ModelledTransaction:
         """Back to its channel."""
         self.clear_way()
         self.intake = "rejected"
+
+    def discard(self, stage: str) -> None:
+        """Its lane's dead letter is given up."""
+        self.lanes[stage].pop(0)
+        if stage == "commitment" and self.commitment == "pending":
+            self.commitment = "none"
+
+    def amend(self, stage: str, number: str, content: dict[str, Any]) -> None:
+        """Its lane's dead letter again, corrected."""
+        self.lanes[stage][0] = Sent(number, content)
 
     def retry(self, stage: str) -> None:
         """Its lane's dead letter again."""

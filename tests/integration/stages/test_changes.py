@@ -146,6 +146,25 @@ async def test_a_change_that_the_erp_refuses_puts_the_order_in_force_back_into_t
     assert (await company.call("GET", f"/exceptions?transaction_id={transaction_id}"))["items"] == []
 
 
+async def test_a_change_whose_message_is_given_up_is_as_good_as_refused(company: Company) -> None:
+    customer = await add_customer(company, "C-GIVEN-UP", credit_limit=100_000)
+    body = order("10", customer_id=customer)
+    transaction_id = await committed(company, body)
+    await company.faults("erp", errors={"every": 1, "path_prefix": "/v1/orders/change"})
+    await change(company, transaction_id, fewer(body, "25"))
+    query = "update messages set attempts = 29 where transaction_id = $1 and kind = 'change_order' and attempts > 0 returning 1"
+    await until(lambda: company.pool.fetchval(query, transaction_id), bool)
+    exception = await company.exception(transaction_id, "commitment.dead_letter")
+    await company.call("POST", f"/messages/{exception['message_id']}:discard", {"reason": "ten will do"})
+    await company.faults("erp")
+    assert await company.pool.fetchval("select count(*) from promises where customer_id = $1", customer) == 0
+    back = await company.reach(transaction_id, fulfilment="requested", order_revision=3)
+    await company.at_rest(transaction_id)
+    assert (back.ordered_amount, (await company.told(transaction_id))[-1]) == (10_000, "order.change_refused")
+    live = [each for each in await company.warehouse_orders(transaction_id) if each["state"] == "open"]
+    assert [each["lines"][0]["quantity"] for each in live] == ["10"]
+
+
 async def test_a_cancellation_before_shipment_is_agreed_and_told(company: Company) -> None:
     transaction_id = await committed(company, order("10"))
     assert (await cancel(company, transaction_id))["state"] == "cancelling"

@@ -135,6 +135,35 @@ async def test_replayed_by_a_filter_its_exception_is_closed(company: Company) ->
     assert (closed["state"], closed["resolution"]) == ("resolved", "replayed")
 
 
+async def test_replayed_by_its_message_an_order_is_pending_and_promised_as_well(company: Company) -> None:
+    transaction_id, exception = await refused(company, "C-D7")
+    await set_status(company, "C-D7", "active")
+    await company.faults("erp", outages=[{"for_seconds": 30}])
+    await company.call("POST", f"/messages/{exception['message_id']}:replay", by="operator")
+    found = await company.transaction(transaction_id)
+    promised = await company.pool.fetchval("select amount from promised_credit where customer_id = 'C-D7'")
+    assert (found.commitment, promised) == ("pending", 10_000 + found.tax_amount)
+    await company.faults("erp")
+    await company.reach(transaction_id, commitment="committed")
+    assert (await company.call("GET", f"/exceptions?transaction_id={transaction_id}"))["items"] == []
+
+
+async def test_an_order_whose_message_is_given_up_is_pending_and_promised_no_more(company: Company) -> None:
+    customer = await add_customer(company, "C-D8")
+    await company.faults("erp", errors={"every": 1, "path_prefix": "/v1/orders"})
+    transaction_id = await company.submit_planned(order("10", customer_id=customer))
+    await use_up_attempts(company, transaction_id, "commit_order")
+    exception = await company.exception(transaction_id, "commitment.dead_letter")
+    await company.call("POST", f"/messages/{exception['message_id']}:discard", {"reason": "they bought elsewhere"})
+    await company.faults("erp")
+    assert (await company.transaction(transaction_id)).commitment == "none"
+    assert await company.pool.fetchval("select count(*) from promises where customer_id = $1", customer) == 0
+    assert [each["actor"] for each in await company.facts(transaction_id) if each["fact"] == "given_up"] == ["admin"]
+    version = (await company.transaction(transaction_id)).version
+    await company.call("POST", f"/orders/{transaction_id}:cancel", {}, version=version)
+    await company.reach(transaction_id, intake="cancelled")
+
+
 async def test_while_it_is_unknown_whether_the_erp_has_an_order_it_is_neither_cancelled_nor_rejected(
     company: Company,
 ) -> None:

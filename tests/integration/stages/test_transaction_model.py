@@ -29,7 +29,7 @@ from tallystick.control.access import ALL_ENTITIES, Principal
 from tallystick.documents.order import Order
 from tallystick.stages.changes import cancel_order, change_order
 from tallystick.stages.impossible import NotPossible
-from tallystick.stages.resolution import override_exception, reject_exception, retry_exception
+from tallystick.stages.resolution import amend_exception, override_exception, reject_exception, retry_exception
 from tallystick.stages.transactions import read_transactions
 from tallystick.store.pool import JsonText, Pool, open_pool
 
@@ -38,7 +38,7 @@ CLERK = Principal("clerk", frozenset({"admin"}), frozenset({ALL_ENTITIES}))
 AT = "2026-11-25T08:00:00Z"
 ORDERS = st.integers(0, 1)
 QUANTITIES = st.integers(1, 9)
-STAGES = sorted(OPERATIONS)
+FAULTS = st.lists(st.sampled_from([*SOFT, "rejected"]), max_size=4)
 FACTS = ("shipped", "invoiced", "paid", "credited", "changed", "committed")
 AMOUNTS = ("shipped_amount", "invoiced_amount", "credited_amount", "paid_amount")
 
@@ -70,9 +70,9 @@ class TransactionMachine(RuleBasedStateMachine):
         transaction_id = self.ids[of % len(self.ids)]
         return transaction_id, self.models[transaction_id]
 
-    @initialize(quantity=QUANTITIES)
-    def submit(self, quantity: int) -> None:
-        """An order at its list price; held where its customer is."""
+    @initialize(quantity=QUANTITIES, faults=FAULTS)
+    def submit(self, quantity: int, faults: list[str]) -> None:
+        """An order at its list price, held where its customer is; and how the ERP's first answers go wrong."""
         placed = order(f"SO-{len(self.ids)}", channel="crm", lines=[line(quantity=str(quantity))])
         transaction_id, decision = self._do(self.office.submit(placed))
         assert decision == ("hold" if self.on_hold else "accept")
@@ -81,27 +81,30 @@ class TransactionMachine(RuleBasedStateMachine):
             model.accept()
         self.ids.append(transaction_id)
         self.models[transaction_id], self.placed[transaction_id] = model, placed
+        self._plan(transaction_id, "commit_order", faults)
         self.at_rest = False
 
     @precondition(lambda self: len(self.ids) == 1)
-    @rule(quantity=QUANTITIES)
-    def submit_another(self, quantity: int) -> None:
+    @rule(quantity=QUANTITIES, faults=FAULTS)
+    def submit_another(self, quantity: int, faults: list[str]) -> None:
         """A second order beside the first."""
-        self.submit(quantity)
+        self.submit(quantity, faults)
 
     @rule(
         of=ORDERS,
         operation=st.sampled_from([*OPERATIONS.values(), "change_order", "cancel_order", "cancel_shipment"]),
-        faults=st.lists(st.sampled_from([*SOFT, "rejected"]), min_size=1, max_size=4),
+        faults=FAULTS,
     )
     def plan_faults(self, of: int, operation: str, faults: list[str]) -> None:
         """How the next answers for this order go wrong; a change or a cancellation is refused at the worst."""
-        transaction_id, model = self._chosen(of)
         if operation not in OPERATIONS.values():
             soft = [each for each in faults if each in SOFT][: MAXIMUM_ATTEMPTS - 1]
             faults = soft + ["rejected"] * ("rejected" in faults)
+        self._plan(self._chosen(of)[0], operation, faults)
+
+    def _plan(self, transaction_id: UUID, operation: str, faults: list[str]) -> None:
         self.office.book.plan[operation, transaction_id.hex] = list(faults)
-        model.plan[operation] = list(faults)
+        self.models[transaction_id].plan[operation] = list(faults)
 
     @rule(of=ORDERS, data=st.data(), final=st.sampled_from([False, False, True]))
     def ship_what_is_open(self, of: int, data: st.DataObject, final: bool) -> None:
@@ -150,6 +153,15 @@ class TransactionMachine(RuleBasedStateMachine):
         data = {"number": f"R{again}", "received_at": AT, "lines": lines}
         self._tell("wms", "return.received", of, data, "returns", {"quantity": quantity})
 
+    @rule(of=ORDERS)
+    def invoice_arrives(self, of: int) -> None:
+        """The ERP tells of what it has posted for an order, whether we had its answer or not."""
+        transaction_id, _ = self._chosen(of)
+        for (operation, reference), [invoice] in list(self.office.book.done.items()):
+            if operation == "invoice_shipment" and transaction_id.hex in reference:
+                data = invoice.model_dump(mode="json", exclude_none=True)
+                self._tell("erp", "invoice.posted", of, data, "invoicing", {"posted": True})
+
     def _tell(self, system: str, kind: str, of: int, data: dict[str, Any], stage: str, sent: dict[str, Any]) -> None:
         transaction_id, model = self._chosen(of)
         self._event(system, kind, data, subject=str(transaction_id))
@@ -192,21 +204,30 @@ class TransactionMachine(RuleBasedStateMachine):
         self.on_hold = on_hold
         self.work()
 
-    @rule(
-        of=ORDERS,
-        act=st.sampled_from(["change", "change", "cancel", "retry", "retry", "retry", "override", "reject"]),
-        quantity=QUANTITIES,
-    )
-    def somebody_acts(self, of: int, act: str, quantity: int) -> None:
-        """The channel changes or cancels its order, a person works on what stands before them: when nothing moves."""
+    @rule(of=ORDERS, act=st.sampled_from(["change", "change", "cancel"]), quantity=QUANTITIES)
+    def channel_asks(self, of: int, act: str, quantity: int) -> None:
+        """Another quantity is wanted, or nothing any more: asked when nothing moves."""
+        self.work()
+        self._ask(*self._chosen(of), act, quantity)
+        self.work()
+
+    @rule(of=ORDERS, data=st.data(), quantity=QUANTITIES)
+    def person_works(self, of: int, data: st.DataObject, quantity: int) -> None:
+        """Somebody does what can be done with what stands before them."""
         self.work()
         transaction_id, model = self._chosen(of)
-        if act == "retry":
-            self._retry(transaction_id, model)
-        elif act in ("override", "reject"):
+        dead = {stage: lane[0] for stage, lane in model.lanes.items() if lane and lane[0].verdict not in ("", "early")}
+        acts = ["retry", "replay", "discard"] if dead else []
+        acts += ["amend"] if "fulfilment" in dead else []
+        acts += ["override", "reject"] if model.intake == "held" else []
+        acts += ["reject"] if "commitment" in dead and model.undecided else []
+        act = data.draw(st.sampled_from(acts or ["nothing"]))
+        if act in ("override", "reject"):
             self._decide(transaction_id, model, act)
-        else:
-            self._ask(transaction_id, model, act, quantity)
+        elif act == "amend":
+            self._amend(transaction_id, model, quantity)
+        elif act != "nothing":
+            self._work_on_dead_letters(transaction_id, model, act)
         self.work()
 
     def _ask(self, transaction_id: UUID, model: ModelledTransaction, act: str, quantity: int) -> None:
@@ -229,21 +250,41 @@ class TransactionMachine(RuleBasedStateMachine):
             self._do(asked)
         assert refused.value.code == impossible
 
-    def _retry(self, transaction_id: UUID, model: ModelledTransaction) -> None:
-        """All that failed for good is tried again."""
+    def _work_on_dead_letters(self, transaction_id: UUID, model: ModelledTransaction, act: str) -> None:
+        """All that failed for good is tried again, by its exception or its message, or what the ERP did not do is given up."""
         for stage, lane in model.lanes.items():
-            if lane and lane[0].verdict in ("rejected", "dead_letter"):
-                exception = self._do(self.office.exception(transaction_id, f"{stage}.{lane[0].verdict}"))
+            if not lane or lane[0].verdict not in ("rejected", "dead_letter"):
+                continue
+            exception = self._do(self.office.exception(transaction_id, f"{stage}.{lane[0].verdict}"))
+            if act == "retry":
                 self._do(retry_exception(self.office.flow, exception, CLERK))
                 model.retry(stage)
+            elif act == "replay":
+                self._do(self.office.replay(exception))
+                model.retry(stage)
+            elif (stage, lane[0].number) not in model.outside:
+                self._do(self.office.discard(exception))
+                model.discard(stage)
+
+    def _amend(self, transaction_id: UUID, model: ModelledTransaction, quantity: int) -> None:
+        """A shipment that did not fit is corrected."""
+        lane = model.lanes["fulfilment"]
+        if not lane or lane[0].verdict != "rejected":
+            return
+        exception = self._do(self.office.exception(transaction_id, "fulfilment.rejected"))
+        number = f"A{len(self.events)}-{quantity}"
+        lines = [{"line_number": 1, "product_id": "P1", "quantity": str(quantity)}]
+        payload = {"shipment": {"number": number, "shipped_at": AT, "lines": lines}, "sender": "wms"}
+        self._do(amend_exception(self.office.flow, exception, CLERK, payload=payload, reason="counted again"))
+        model.amend("fulfilment", number, {"quantity": quantity, "final": False})
 
     def _decide(self, transaction_id: UUID, model: ModelledTransaction, act: str) -> None:
         """A held order passes, or goes back to its channel, as does one that the ERP refused."""
-        if model.intake == "held" and act == "override":
+        if act == "override":
             exception = self._do(self.office.exception(transaction_id, "order.held"))
             self._do(override_exception(self.office.flow, exception, CLERK, codes=None, reason="they will pay"))
             model.accept()
-        elif model.undecided and act == "reject":
+        else:
             kind = "order.held" if model.intake == "held" else "commitment.rejected"
             exception = self._do(self.office.exception(transaction_id, kind))
             self._do(reject_exception(self.office.flow, exception, CLERK, reason="not this one"))
@@ -349,7 +390,7 @@ def test_a_transaction_lives_as_the_model_does(office_url: str) -> None:
     pool = loop.run_until_complete(open_pool(office_url, size=4))
     machine = type("Machine", (TransactionMachine,), {"loop": loop, "pool": pool})
     try:
-        run_state_machine_as_test(machine, settings=run_length(examples=15, steps=25))
+        run_state_machine_as_test(machine, settings=run_length(examples=30, steps=30))
     finally:
         loop.run_until_complete(pool.close())
         loop.close()
