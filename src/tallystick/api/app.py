@@ -53,6 +53,7 @@ def create_app(server: Server, open_flow: Open) -> FastAPI:
         docs_url="/docs" if server.docs else None,
         redoc_url=None,
         redirect_slashes=False,
+        strict_content_type=False,  # requests.py judges media types, and believes who names none
         generate_unique_id_function=operation_id,
     )
     app.add_middleware(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -58,6 +58,19 @@ def excerpt(value: Any) -> str:
         text = json.dumps(masked(value), ensure_ascii=False, default=str)
     text = _CONTROL.sub(" ", text)
     return text if len(text) <= MAXIMUM_CHARACTERS else f"{text[:MAXIMUM_CHARACTERS]}…"
+
+
+def concealed(value: Any, secrets: Iterable[str]) -> Any:
+    """The value with these words masked wherever they stand: a system may say our own credentials back to us."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, MASK)
+        return value
+    if isinstance(value, Mapping):
+        return {name: concealed(each, secrets) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [concealed(each, secrets) for each in value]
+    return value
 
 
 def one_line(text: object, maximum: int = 300) -> str:

@@ -8,18 +8,19 @@ import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import orjson
 from opentelemetry.propagate import inject
 from pydantic import BaseModel, SecretStr
 
-from tallystick.systems.excerpts import excerpt, one_line
+from tallystick.systems.excerpts import concealed, excerpt, one_line
 from tallystick.systems.failure import Failure, Rejected, Transient, Unavailable, Unknown
 from tallystick.systems.outcomes import failure_of_status
 from tallystick.systems.ports import Health
 
+Kind = TypeVar("Kind", bound=Failure)
 MAXIMUM_BODY_BYTES = 32_000_000
 # Servers drop idle connections (uvicorn after 5 s). We drop ours first: a write on a connection that is being closed
 # would end with an unknown outcome for nothing.
@@ -64,6 +65,7 @@ class HttpClient:
         url: str,
         *,
         token: SecretStr | None = None,
+        secrets: Sequence[SecretStr] = (),
         headers: Mapping[str, str] | None = None,
         connect_timeout: float = 3.0,
         read_timeout: float = 15.0,
@@ -73,11 +75,13 @@ class HttpClient:
         propagate: Callable[[MutableMapping[str, str]], None] = inject,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`token` is sent as a bearer token; `propagate` adds trace headers (W3C traceparent by OpenTelemetry)."""
+        """`token` is sent as a bearer token; neither it nor one of the `secrets` stands in any failure. `propagate` adds trace
+        headers (W3C traceparent by OpenTelemetry)."""
         self.system = system
         self._deadline = deadline
         self._maximum = maximum_body_bytes
         self._propagate = propagate
+        self._secrets = [each.get_secret_value() for each in (*secrets, *([token] if token else ()))]
         authorization = {"authorization": f"Bearer {token.get_secret_value()}"} if token else {}
         self._client = httpx.AsyncClient(
             base_url=url,
@@ -144,17 +148,17 @@ class HttpClient:
         if not isinstance(answers, list) or len(answers) != len(items):
             found = f"{len(answers)}" if isinstance(answers, list) else "no list of"
             said = f"{found} items were answered to a batch of {len(items)}"
-            return [self._unclear(call, said, "bad_answer", body)] * len(items)
+            return [self.conceal(self._unclear(call, said, "bad_answer", body))] * len(items)
         return [self._item(call, item, answer) for item, answer in zip(items, answers, strict=True)]
 
     def _item(self, call: _Call, item: Any, answer: Any) -> Answer | Failure:
         status = answer.get("status") if isinstance(answer, dict) else None
         if not isinstance(status, int):
-            return self._unclear(call, "an item was answered without a status", "bad_answer", answer)
+            return self.conceal(self._unclear(call, "an item was answered without a status", "bad_answer", answer))
         if 200 <= status < 300:
             return Answer(status, {}, answer.get("body"))
         headers = answer.get("headers")
-        return failure_of_status(
+        failure = failure_of_status(
             self.system,
             status,
             headers if isinstance(headers, dict) else {},
@@ -163,6 +167,7 @@ class HttpClient:
             write=call.write,
             request={"method": "POST", "path": call.path, "item": excerpt(item)},
         )
+        return self.conceal(failure)
 
     async def call(
         self,
@@ -175,9 +180,36 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """One call. Raises the Failure that its outcome means (see outcomes.py for statuses)."""
+        try:
+            return await self._call(method, path, write=write, params=params, body=body, headers=headers or {})
+        except Failure as failure:
+            self.conceal(
+                failure, *(value for name, value in (headers or {}).items() if name.lower() == "authorization")
+            )
+            raise
+
+    def conceal(self, failure: Kind, *secrets: str) -> Kind:
+        """The failure without our credentials, should the system have said them back to us."""
+        known = [each for secret in (*self._secrets, *secrets) if secret for each in (secret, json.dumps(secret)[1:-1])]
+        failure.message = concealed(failure.message, known)
+        failure.args = (failure.message,)
+        failure.code = concealed(failure.code, known)
+        failure.request, failure.response = concealed(failure.request, known), concealed(failure.response, known)
+        return failure
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        write: bool,
+        params: Mapping[str, Any] | None,
+        body: Any,
+        headers: Mapping[str, str],
+    ) -> Answer:
         content = None if body is None else encode(body)
         call = _Call(method, path, write, content)
-        sent = {**(headers or {}), **({"content-type": "application/json"} if content is not None else {})}
+        sent = {**headers, **({"content-type": "application/json"} if content is not None else {})}
         self._propagate(sent)
         try:
             async with asyncio.timeout(self._deadline):

@@ -31,6 +31,7 @@ class HttpOptions(BaseModel):
             system,
             str(self.url),
             token=self.token,
+            secrets=[each for _, each in self if isinstance(each, SecretStr)],
             connect_timeout=self.connect_timeout,
             read_timeout=self.read_timeout,
             deadline=self.deadline,

@@ -203,7 +203,10 @@ async def test_json_is_taken_however_it_is_called(served: Served, media_type: st
     headers = {"Content-Type": media_type} if media_type else {}
     async with served.acting_as("east_sales") as sales:
         answer = await sales.post("/v1/orders", content=orjson.dumps(order()), headers=headers)
+    async with served.acting_as("operator") as operator:
+        counted = await operator.post("/v1/messages:replay", content=b'{"kind": "none"}', headers=headers)
     assert answer.status_code == 201, answer.text
+    assert counted.status_code == 200, counted.text
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,13 @@ class JsonRpc:
     def _unreadable(self, method: str, said: str, body: Any, write: bool) -> Failure:
         """The call was answered, but what it did is not to be known from that."""
         kind = Unknown if write else Transient
-        return kind(
+        failure = kind(
             f"{self._name}: the answer to {method} {said}; what was done is looked up",
             system=self._name,
             code=f"{self._name}.bad_answer",
             response=excerpt(body),
         )
+        return self._client.conceal(failure)
 
     def _refusal(self, method: str, error: Any, request: str | None) -> Failure:
         """What a user may not do is a business no, a conflict passes, the rest is a fault of Tryton's."""
@@ -86,7 +87,10 @@ class JsonRpc:
 
     def _failure(self, kind: type[Kind], code: str, said: str, request: str | None, error: Any) -> Kind:
         message = f"{self._name}: {said}"
-        return kind(message, system=self._name, code=f"{self._name}.{code}", request=request, response=excerpt(error))
+        failure = kind(
+            message, system=self._name, code=f"{self._name}.{code}", request=request, response=excerpt(error)
+        )
+        return self._client.conceal(failure)
 
 
 def _sentence(parts: Sequence[Any]) -> str:
