@@ -1,0 +1,82 @@
+"""What came in on a bank account as payments to apply: booked credits of statements that add up, each under an id of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tallystick.books.cash.items import Payment
+from tallystick.books.statements.statement import BankEntry, BankStatement
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An entry that is no payment to apply, with why; nothing is dropped in silence."""
+
+    account: str
+    statement: str
+    entry: BankEntry
+    reason: str
+
+
+def payments_of(
+    statements: Iterable[BankStatement], customer_by_account: Mapping[str, str] | None = None
+) -> tuple[list[Payment], list[LeftOut]]:
+    """The payments, in the statements' order, and every entry that is none. `customer_by_account` tells whose a paying account is.
+
+    An id is made of the account and the bank's own reference. Where the bank gives none it is made of everything that the entry
+    says, and of how many like it the statement has above it: so the same file again, or the same statement in another file, makes
+    the same ids, and nothing is applied twice.
+    """
+    payments: list[Payment] = []
+    left_out: list[LeftOut] = []
+    for statement in statements:
+        above: Counter[str] = Counter()
+        for entry in statement.entries:
+            reason = _no_payment(statement, entry)
+            identity = _identity(statement, entry)
+            above[identity] += 1
+            if reason is not None:
+                left_out.append(LeftOut(statement.account, statement.number, entry, reason))
+                continue
+            payments.append(_payment(entry, f"{identity}/{above[identity]}", customer_by_account or {}))
+    return payments, left_out
+
+
+def _no_payment(statement: BankStatement, entry: BankEntry) -> str | None:
+    if statement.problems:
+        return f"its statement does not add up: {statement.problems[0]}"
+    if not entry.booked:
+        return "it is announced and not booked"
+    if entry.amount <= 0:
+        return "no money came in by it"
+    return None
+
+
+def _identity(statement: BankStatement, entry: BankEntry) -> str:
+    if entry.bank_reference:
+        return f"{statement.account}/{entry.bank_reference}/{entry.amount}"
+    said = (
+        entry.amount,
+        entry.currency,
+        entry.booked_on.isoformat(),
+        entry.payer_reference,
+        entry.remittance,
+        entry.counterparty,
+        entry.counterparty_account,
+    )
+    return f"{statement.account}/{hashlib.sha256(repr(said).encode()).hexdigest()[:32]}"
+
+
+def _payment(entry: BankEntry, identity: str, customer_by_account: Mapping[str, str]) -> Payment:
+    texts = (entry.payer_reference, entry.remittance)
+    return Payment(
+        id=identity,
+        amount=entry.amount,
+        currency=entry.currency,
+        paid_on=entry.value_on or entry.booked_on,
+        texts=tuple(each for each in texts if each),
+        customer_id=customer_by_account.get(entry.counterparty_account or ""),
+    )
