@@ -24,7 +24,7 @@ class LeftOut:
 def payments_of(
     statements: Iterable[BankStatement], customer_by_account: Mapping[str, str] | None = None
 ) -> tuple[list[Payment], list[LeftOut]]:
-    """The payments, in the statements' order, and every entry that is none. `customer_by_account` tells whose a paying account is.
+    """The payments, in the statements' order, and every entry that is none. `customer_by_account`: whose a paying account is.
 
     An id is made of the account and the bank's own reference. Where the bank gives none it is made of everything that the entry
     says, and of how many like it the statement has above it: so the same file again, or the same statement in another file, makes
