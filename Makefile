@@ -43,7 +43,12 @@ format: $(READY) ## Format the code and mend what can be mended by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## Measure every promise of speed beside its bare limit and its peers (some: BENCH_ARGS="--rows intake")
+PEERS := .venv/peers/.ready
+
+$(PEERS): $(READY) requirements-peers.lock
+	@tools/setup peers
+
+bench: $(PEERS) ## Measure every promise of speed beside its bare limit and its peers (some: BENCH_ARGS="--rows intake")
 	@$(BIN)/python -m bench $(BENCH_ARGS)
 
 faults: $(READY) ## Break everything while orders flow, then compare all books (FAULTS_ARGS="--minutes 10 --seed 1 --erp tryton")

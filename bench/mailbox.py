@@ -14,13 +14,14 @@ import pstats
 import statistics
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from asyncio.subprocess import Process
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench import bare_loop
+from bench.crew import ready_processes, say_ready_and_wait, tell_to_go, wait_for_end
 from bench.processes import cpu_seconds, server_cpu_seconds, server_process
 from bench.row import Beside, Place, Promise, Row
 from bench.surroundings import scratch_database, scratch_folder, scratch_server
@@ -186,44 +187,21 @@ async def until_empty(connection: Connection, table: str = "messages") -> None:
         await asyncio.sleep(0.01)
 
 
-def tell_to_go(processes: Sequence[Process]) -> None:
-    """Let processes that are ready begin."""
-    for each in processes:
-        _stdin(each).write(b"go\n")
-
-
-@asynccontextmanager
-async def worker_processes(url: str, role: str, workers: int) -> AsyncIterator[list[Process]]:
+def worker_processes(url: str, role: str, workers: int) -> AbstractAsyncContextManager[list[Process]]:
     """Processes that are ready to play `role` when told to go, and end by themselves when their stdin does."""
-    command = (sys.executable, "-m", "bench.mailbox", "--role", role, "--url", url)
-    processes = [await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE) for _ in range(workers)]
-    try:
-        for each in processes:
-            if each.stdout is None or await each.stdout.readline() != b"ready\n":
-                raise RuntimeError(f"a {role} process did not come up")
-        yield processes
-    finally:
-        for each in processes:
-            _stdin(each).close()
-            await each.wait()
-
-
-def _stdin(process: Process) -> asyncio.StreamWriter:
-    if process.stdin is None:
-        raise RuntimeError("the process has no stdin")
-    return process.stdin
+    return ready_processes((sys.executable, "-m", "bench.mailbox", "--role", role, "--url", url), workers)
 
 
 async def _play(role: str, url: str) -> None:
     """One of the processes: says that it is ready, works from the first line on stdin, and ends with stdin."""
     pool = await open_pool(url, size=4)
-    await asyncio.to_thread(_say_ready_and_wait)
+    await asyncio.to_thread(say_ready_and_wait)
     if role == "mailbox":
         await _dispatch(pool)
     else:
         async with pool.acquire() as connection:
             await bare_loop.drain(connection, str(os.getpid()))
-        await asyncio.to_thread(sys.stdin.readline)
+        await asyncio.to_thread(wait_for_end)
     await pool.close()
 
 
@@ -241,15 +219,9 @@ def _dispatcher(pool: Pool) -> Dispatcher:
 async def _dispatch(pool: Pool) -> None:
     dispatcher = _dispatcher(pool)
     running = asyncio.create_task(dispatcher.run())
-    await asyncio.to_thread(sys.stdin.readline)
+    await asyncio.to_thread(wait_for_end)
     dispatcher.stop()
     await running
-
-
-def _say_ready_and_wait() -> None:
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    sys.stdin.readline()
 
 
 async def _profile(url: str, messages: int) -> None:

@@ -7,9 +7,10 @@ Processes with all stages and connected systems are weighed in the row of whole 
 
 from __future__ import annotations
 
+from bench.crew import tell_to_go
 from bench.goods import Goods
 from bench.intake import CONNECTIONS, our_server
-from bench.mailbox import add_messages, fill_mailbox, tell_to_go, until_empty, worker_processes
+from bench.mailbox import add_messages, fill_mailbox, until_empty, worker_processes
 from bench.processes import peak_megabytes, resident_megabytes
 from bench.row import Place, Promise, Row
 from bench.surroundings import scratch_database

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench import batch, history, idle, intake, mailbox, memory, news, scaling, transactions
+from bench import batch, flow, history, idle, intake, mailbox, memory, news, scaling, transactions
 from bench.row import Measure
 
 ROWS: Mapping[str, Measure] = {
@@ -12,6 +12,7 @@ ROWS: Mapping[str, Measure] = {
     "batch": batch.row,
     "mailbox": mailbox.row_of_one,
     "mailbox-3": mailbox.row_of_three,
+    "flow": flow.row,
     "history": history.row,
     "workers": scaling.row,
     "idle": idle.row,

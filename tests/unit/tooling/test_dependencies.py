@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-LOCKS = ("requirements.lock", "requirements-fuzz.lock", "requirements-uv.lock")
+LOCKS = ("requirements.lock", "requirements-fuzz.lock", "requirements-peers.lock", "requirements-uv.lock")
 
 
 def direct_dependencies() -> set[str]:
@@ -38,7 +38,7 @@ def test_every_direct_dependency_has_its_reason() -> None:
 
 
 def test_every_direct_dependency_is_locked() -> None:
-    locked = set(pinned("requirements.lock")) | set(pinned("requirements-fuzz.lock"))
+    locked = {name for lock in LOCKS for name in pinned(lock)}
     assert {normalised(name) for name in direct_dependencies()} <= locked
     assert "atheris" not in pinned("requirements.lock")  # no wheel for every machine: set-up must not need it
 
