@@ -17,6 +17,9 @@ from rich.console import Console
 from tallystick.demo.failure import DemoError
 from tallystick.demo.surroundings import ERPS
 
+_WIDTH = 132
+"""Columns of the tables where they go to no terminal."""
+
 
 def _options() -> tuple[Options, bool]:
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
@@ -54,7 +57,7 @@ def main() -> None:
     except asyncio.CancelledError:
         sys.exit(130)
     if not only_json:
-        print_report(result, Console())
+        print_report(result, Console(width=None if sys.stdout.isatty() else _WIDTH))
     print(json.dumps(summary(result)))
     sys.exit(0 if result.held else 1)
 

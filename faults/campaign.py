@@ -66,7 +66,7 @@ async def run_campaign(options: Options, no_disk: str | None, console: Console) 
     """Run it. Everything it started has ended when it returns or raises DemoError."""
     began = time.monotonic()
     async with running(options, no_disk) as world:
-        console.print(f"Everything runs in {world.folder}; seed {options.seed}, {options.minutes:g} minutes of faults")
+        _say(console, f"Everything runs in {world.folder}; seed {options.seed}, {options.minutes:g} minutes of faults")
         result = Result(options, history=world.history)
         supervising = asyncio.create_task(world.supervisor.run())
         clerk = asyncio.create_task(world.clerk.work())
@@ -103,9 +103,11 @@ async def _break(world: World, result: Result, console: Console) -> list[str]:
 
 def _tell(console: Console, struck: Struck) -> None:
     how = "missed" if struck.missed else "never recovered" if struck.recovered is None else f"{struck.recovered:.1f} s"
-    console.print(
-        f"{struck.at:6.1f} s  {struck.kind}: {struck.note}  [{how}]", markup=False, highlight=False, soft_wrap=True
-    )
+    _say(console, f"{struck.at:6.1f} s  {struck.kind}: {struck.note}  [{how}]")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 async def _heal(world: World) -> None:
@@ -122,7 +124,7 @@ async def _heal(world: World) -> None:
 
 async def _come_to_rest(world: World, result: Result, console: Console) -> list[str]:
     """Wait for quiet; then a person replays the dead letters, as the systems are well again, until none but poison is left."""
-    console.print("All faults are over; waiting until everything is quiet")
+    _say(console, "All faults are over; waiting until everything is quiet")
     if not await world.supervisor.until_ready(_READY_SECONDS):
         return ["the hub is not ready though nothing is broken any more"]
     if world.under_way:
