@@ -25,12 +25,13 @@ Amounts are integers in minor units of the document's currency (USD 12.34 is 123
 Send `Authorization: Bearer tsk_…`; send `Idempotency-Key` with each new order; send `If-Match` with each change.
 """
 _REF = "#/components/schemas/{model}"
+_INK = r"[\x21-\x7e\xa1-\xac\xae-\xff]"  # what is printable in Latin-1 and no space
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
     "description": "Yours, one for each order. The same key with the same order gets the same answer; with another, 409.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": rf"^{_INK}([ {_INK[1:-1]}]*{_INK})?$"},
     "example": "W-10023",
 }
 _MEANING = {
