@@ -20,6 +20,7 @@ _ONE_TRY_SECONDS = 15.0
 _IMPATIENT_SECONDS = 0.4
 _IMPATIENT_EVERY = 9
 LONGEST_SECONDS = 120.0
+_KEPT_BACK = 20
 
 
 class Channels:
@@ -32,11 +33,11 @@ class Channels:
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def run(self, orders_a_second: float, until: asyncio.Event) -> None:
-        """Send orders until told to stop, then wait until every channel has its answer. Raises DemoError when one waits too
-        long."""
+        """Send orders until told to stop, or until only those are left that faults are measured with; then wait until every
+        channel has its answer. Raises DemoError when one waits too long."""
         due = time.monotonic()
         for number in itertools.count(1):
-            if until.is_set():
+            if until.is_set() or len(self._waiting) <= _KEPT_BACK:
                 break
             sale = self.take()
             sending = self._try_once(sale) if number % _IMPATIENT_EVERY == 0 else self._see_through(sale)

@@ -44,6 +44,7 @@ _WORKER = {
 _SYSTEM = {"connect_timeout": 1, "breaker_seconds": 2}
 _PATIENCE = {"sandbox": 3.0, "tryton": 12.0}
 _CANARIES_A_MINUTE = 30
+_ORDERS_MORE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +124,7 @@ async def running(options: Options, no_disk: str | None) -> AsyncIterator[World]
     async with AsyncExitStack() as stack:
         if not options.keep:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        # Some are left over: the last faults may take a while to recover from, and orders flow on meanwhile.
-        orders = int((options.rate * 60 + _CANARIES_A_MINUTE) * options.minutes + options.rate * 120) + 20
+        orders = int((options.rate * 60 + _CANARIES_A_MINUTE) * options.minutes) + _ORDERS_MORE
         trade = make_trade(make_wholesale(folder / "tpch", orders, options.seed), options.seed)
         clocks = MovableClocks(folder / "clocks", find_library())
         disk = None

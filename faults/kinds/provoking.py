@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from faults.world import World
 
+from tallystick.demo.failure import DemoError
 from tallystick.demo.trade import Sale, Trouble, totalled
 
 _TRIES = 60
@@ -22,7 +23,8 @@ async def provoke(world: World, chance: Random, point: str) -> None:
     """Do what leads past the point, if it takes more than orders; errors are the point's doing and are borne with."""
     doing = next((each for part, each in _PROVOCATIONS.items() if part in point), None)
     if doing is not None:
-        await doing(world, chance)
+        with contextlib.suppress(httpx.HTTPError, DemoError):
+            await doing(world, chance)
 
 
 async def hold_one(world: World, _chance: Random) -> None:
