@@ -1,4 +1,4 @@
-"""The flow of one installation with everybody outside in memory, and a worker that works when it is told to."""
+"""The flow of one installation with everybody outside in memory, a worker that works when it is told to, and what must hold."""
 
 from __future__ import annotations
 
@@ -30,6 +30,35 @@ LEASE = timedelta(seconds=60)
 TABLES = """
     truncate transactions, documents, cross_references, lineage, messages, message_attempts, message_log, inbox, exceptions,
              exception_notes, audit_entries, promises, promised_stock, promised_credit cascade
+"""
+
+BY_DOCUMENTS = """
+    select t.id, t.shipped_amount, t.invoiced_amount, t.credited_amount, t.paid_amount,
+           (select 1000 * sum((line ->> 'quantity')::numeric)::int from documents d, jsonb_array_elements(d.body -> 'lines') line
+            where d.transaction_id = t.id and d.type = 'shipment') as documents_shipped_amount,
+           (select sum((d.body ->> 'total_amount')::int) from documents d
+            where d.transaction_id = t.id and d.type = 'invoice') as documents_invoiced_amount,
+           (select sum((d.body ->> 'total_amount')::int) from documents d
+            where d.transaction_id = t.id and d.type = 'credit_memo') as documents_credited_amount,
+           (select sum((d.body ->> 'amount')::int) from documents d
+            where d.transaction_id = t.id and d.type = 'payment') as documents_paid_amount
+    from transactions t
+"""
+PROMISES_THAT_DO_NOT_ADD_UP = """
+    select 'credit' as what, customer_id as key, coalesce(c.amount, 0) as kept, coalesce(p.amount, 0) as open
+    from promised_credit c
+    full join (select system, customer_id, sum(amount) as amount from promises group by 1, 2) p using (system, customer_id)
+    where coalesce(c.amount, 0) <> coalesce(p.amount, 0)
+    union all
+    select 'stock', product_id, coalesce(s.quantity, 0), coalesce(p.quantity, 0)
+    from promised_stock s
+    full join (select system, asked ->> 0 as product_id, asked ->> 1 as warehouse, sum((asked ->> 2)::numeric) as quantity
+               from promises, jsonb_array_elements(stock) as asked group by 1, 2, 3) p using (system, product_id, warehouse)
+    where coalesce(s.quantity, 0) <> coalesce(p.quantity, 0)
+"""
+DEAD_WITHOUT_EXCEPTION = """
+    select m.id, m.kind, m.last_failure from messages m
+    where m.state = 'dead' and not exists (select from exceptions e where e.message_id = m.id and e.state = 'open')
 """
 
 
@@ -100,11 +129,13 @@ class Office:
         [answer] = await receive_events(self.flow, system, [Event.model_validate(event)])
         return answer.code
 
-    async def exception(self, transaction_id: UUID, kind: str) -> UUID:
-        """The open exception of this type."""
-        found: UUID = await self.pool.fetchval(
-            "select id from exceptions where transaction_id = $1 and type = $2 and state = 'open'", transaction_id, kind
-        )
+    async def exception(self, transaction_id: UUID, kind: str, message: str | None = None) -> UUID:
+        """The open exception of this type, about this kind of message."""
+        query = """
+            select id from exceptions where transaction_id = $1 and type = $2 and state = 'open'
+                and ($3::text is null or context ->> 'kind' = $3)
+        """
+        found: UUID = await self.pool.fetchval(query, transaction_id, kind, message)
         return found
 
     async def version(self, transaction_id: UUID) -> int:

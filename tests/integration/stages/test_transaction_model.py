@@ -21,7 +21,12 @@ from hypothesis.stateful import (
 from tests.conftest import MakeDatabase
 from tests.integration.checks.memory_systems import line, order
 from tests.integration.machines import model_timeout, run_length
-from tests.integration.stages.memory_office import Office
+from tests.integration.stages.memory_office import (
+    BY_DOCUMENTS,
+    DEAD_WITHOUT_EXCEPTION,
+    PROMISES_THAT_DO_NOT_ADD_UP,
+    Office,
+)
 from tests.integration.stages.memory_outside import PRICE, SOFT
 from tests.integration.stages.modelled_transaction import MAXIMUM_ATTEMPTS, OPERATIONS, ModelledTransaction, Sent
 
@@ -56,6 +61,7 @@ class TransactionMachine(RuleBasedStateMachine):
         self.models: dict[UUID, ModelledTransaction] = {}
         self.placed: dict[UUID, Order] = {}
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self.documents: list[tuple[str, str, int, dict[str, Any], str, dict[str, Any]]] = []
         self.told: Counter[UUID] = Counter()
         self.on_hold = False
         self.at_rest = True
@@ -67,7 +73,7 @@ class TransactionMachine(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     def _chosen(self, of: int) -> tuple[UUID, ModelledTransaction]:
-        transaction_id = self.ids[of % len(self.ids)]
+        transaction_id = self.ids[min(of, len(self.ids) - 1)]
         return transaction_id, self.models[transaction_id]
 
     @initialize(quantity=QUANTITIES, faults=FAULTS)
@@ -165,6 +171,7 @@ class TransactionMachine(RuleBasedStateMachine):
     def _tell(self, system: str, kind: str, of: int, data: dict[str, Any], stage: str, sent: dict[str, Any]) -> None:
         transaction_id, model = self._chosen(of)
         self._event(system, kind, data, subject=str(transaction_id))
+        self.documents.append((system, kind, of, data, stage, sent))
         self.told[transaction_id] += 1
         model.lanes[stage].append(Sent(str(data["number"]), sent))
         self.at_rest = False
@@ -178,11 +185,17 @@ class TransactionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.events)
     @rule(data=st.data())
     def repeat_an_event(self, data: st.DataObject) -> None:
-        """The very same event changes nothing; its id with other content is refused."""
+        """It changes nothing; its id with other content is refused."""
         system, event = data.draw(st.sampled_from(self.events))
         assert self._do(self.office.tell(system, event)) == "event.repeated"
         other = event | {"data": event["data"] | {"number": "OTHER"}}
         assert self._do(self.office.tell(system, other)) == "event.id_reused"
+
+    @precondition(lambda self: self.documents)
+    @rule(data=st.data())
+    def repeat_a_document(self, data: st.DataObject) -> None:
+        """What was told before is told again as news."""
+        self._tell(*data.draw(st.sampled_from(self.documents)))
 
     @rule()
     def work(self) -> None:
@@ -255,7 +268,7 @@ class TransactionMachine(RuleBasedStateMachine):
         for stage, lane in model.lanes.items():
             if not lane or lane[0].verdict not in ("rejected", "dead_letter"):
                 continue
-            exception = self._do(self.office.exception(transaction_id, f"{stage}.{lane[0].verdict}"))
+            exception = self._do(self.office.exception(transaction_id, f"{stage}.{lane[0].verdict}", OPERATIONS[stage]))
             if act == "retry":
                 self._do(retry_exception(self.office.flow, exception, CLERK))
                 model.retry(stage)
@@ -271,7 +284,7 @@ class TransactionMachine(RuleBasedStateMachine):
         lane = model.lanes["fulfilment"]
         if not lane or lane[0].verdict != "rejected":
             return
-        exception = self._do(self.office.exception(transaction_id, "fulfilment.rejected"))
+        exception = self._do(self.office.exception(transaction_id, "fulfilment.rejected", "record_shipment"))
         number = f"A{len(self.events)}-{quantity}"
         lines = [{"line_number": 1, "product_id": "P1", "quantity": str(quantity)}]
         payload = {"shipment": {"number": number, "shipped_at": AT, "lines": lines}, "sender": "wms"}
@@ -299,7 +312,7 @@ class TransactionMachine(RuleBasedStateMachine):
 
     @invariant()
     def amounts_and_states_are_those_of_the_documents(self) -> None:
-        rows = self._do(self.pool.fetch(_BY_DOCUMENTS))
+        rows = self._do(self.pool.fetch(BY_DOCUMENTS))
         for row in rows:
             amounts = tuple(row[name] for name in AMOUNTS)
             assert amounts == tuple(row["documents_" + name] or 0 for name in AMOUNTS)
@@ -309,11 +322,11 @@ class TransactionMachine(RuleBasedStateMachine):
 
     @invariant()
     def sums_are_those_of_the_open_promises(self) -> None:
-        assert self._do(self.pool.fetch(_PROMISES_THAT_DO_NOT_ADD_UP)) == []
+        assert self._do(self.pool.fetch(PROMISES_THAT_DO_NOT_ADD_UP)) == []
 
     @invariant()
     def every_failure_is_before_a_person(self) -> None:
-        assert self._do(self.pool.fetch(_DEAD_WITHOUT_EXCEPTION)) == []
+        assert self._do(self.pool.fetch(DEAD_WITHOUT_EXCEPTION)) == []
 
     @invariant()
     def at_rest_they_agree(self) -> None:
@@ -346,36 +359,6 @@ class TransactionMachine(RuleBasedStateMachine):
             "select stage, state from messages where transaction_id = $1 and state = 'ready'", transaction_id
         )
         assert waiting == []
-
-
-_BY_DOCUMENTS = """
-    select t.id, t.shipped_amount, t.invoiced_amount, t.credited_amount, t.paid_amount,
-           (select 1000 * sum((line ->> 'quantity')::numeric)::int from documents d, jsonb_array_elements(d.body -> 'lines') line
-            where d.transaction_id = t.id and d.type = 'shipment') as documents_shipped_amount,
-           (select sum((d.body ->> 'total_amount')::int) from documents d
-            where d.transaction_id = t.id and d.type = 'invoice') as documents_invoiced_amount,
-           (select sum((d.body ->> 'total_amount')::int) from documents d
-            where d.transaction_id = t.id and d.type = 'credit_memo') as documents_credited_amount,
-           (select sum((d.body ->> 'amount')::int) from documents d
-            where d.transaction_id = t.id and d.type = 'payment') as documents_paid_amount
-    from transactions t
-"""
-_PROMISES_THAT_DO_NOT_ADD_UP = """
-    select 'credit' as what, customer_id as key, coalesce(c.amount, 0) as kept, coalesce(p.amount, 0) as open
-    from promised_credit c
-    full join (select system, customer_id, sum(amount) as amount from promises group by 1, 2) p using (system, customer_id)
-    where coalesce(c.amount, 0) <> coalesce(p.amount, 0)
-    union all
-    select 'stock', product_id, coalesce(s.quantity, 0), coalesce(p.quantity, 0)
-    from promised_stock s
-    full join (select system, asked ->> 0 as product_id, asked ->> 1 as warehouse, sum((asked ->> 2)::numeric) as quantity
-               from promises, jsonb_array_elements(stock) as asked group by 1, 2, 3) p using (system, product_id, warehouse)
-    where coalesce(s.quantity, 0) <> coalesce(p.quantity, 0)
-"""
-_DEAD_WITHOUT_EXCEPTION = """
-    select m.id, m.kind, m.last_failure from messages m
-    where m.state = 'dead' and not exists (select from exceptions e where e.message_id = m.id and e.state = 'open')
-"""
 
 
 @pytest.fixture
