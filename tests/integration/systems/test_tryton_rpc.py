@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from tests.integration.systems.sandbox_servers import serving
 
-from tallystick.systems.failure import Failure, Rejected, Transient, Unavailable, Unknown
+from tallystick.systems.failure import Failure, Rejected, Throttled, Transient, Unavailable, Unknown
 from tallystick.systems.tryton.jsonrpc import Locked, Warned
 from tallystick.systems.tryton.options import TrytonOptions
 from tallystick.systems.tryton.rpc import TrytonRpc
@@ -116,7 +116,9 @@ async def test_what_is_locked_is_asked_again_and_given_up_after_a_while(front: F
         assert await rpc.write("account.invoice.post", [1]) == [1]
     front.answer = lambda method, parameters: busy
     front.asked.clear()
-    assert isinstance(await failure_of(front), Locked)
+    given_up = await failure_of(front)
+    assert isinstance(given_up, Locked)
+    assert isinstance(given_up, Throttled), "it costs no attempt: workers that meet each other make no dead letters"
     assert len(front.asked) == 4
 
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from tallystick.systems.excerpts import excerpt, one_line
-from tallystick.systems.failure import Failure, Rejected, Transient, Unavailable, Unknown
+from tallystick.systems.failure import Failure, Rejected, Throttled, Transient, Unavailable, Unknown
 from tallystick.systems.http import HttpClient
 from tallystick.systems.tryton.wire import from_wire, to_wire
 
 Kind = TypeVar("Kind", bound=Failure)
 SIGN_IN = "common.db.login"
 _LOCKED = ("could not serialize", "deadlock detected", "could not obtain lock")
+_LOCKED_SECONDS = 0.5
 
 
 class Warned(Rejected):
@@ -22,8 +23,9 @@ class Warned(Rejected):
     """Tryton's name of this warning."""
 
 
-class Locked(Transient):
-    """Somebody else held what the call needs, longer than Tryton waits; nothing was done, and the next try may work."""
+class Locked(Throttled):
+    """Others, our own workers among them, held what the call needs, longer than Tryton waits: nothing was done, it was too much
+    at once. No document is at fault, so that none runs out of attempts by it."""
 
 
 class JsonRpc:
@@ -44,7 +46,11 @@ class JsonRpc:
             if any(each in str((failure.response or {}).get("body", "")) for each in _LOCKED):
                 message = f"{self._name}: {method} met a conflict in Tryton's database; it is tried again"
                 raise Locked(
-                    message, system=self._name, code=f"{self._name}.locked", request=failure.request
+                    message,
+                    system=self._name,
+                    code=f"{self._name}.locked",
+                    retry_after=_LOCKED_SECONDS,
+                    request=failure.request,
                 ) from failure
             raise
         if not isinstance(answer.body, dict) or ("result" not in answer.body and "error" not in answer.body):
