@@ -28,7 +28,7 @@ def _options() -> tuple[Options, bool]:
     parser.add_argument(
         "--erp", choices=ERPS, default="tryton", help="a real Tryton (default), or the sandbox's fast ERP"
     )
-    parser.add_argument("--rate", type=float, default=0.0, help="orders a second (default: 0.5 for Tryton, 2 else)")
+    parser.add_argument("--rate", type=float, default=0.0, help="orders a second (default: 0.25 for Tryton, 2 else)")
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="KIND", help="only these kinds of faults, as the table names them"
     )

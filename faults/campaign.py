@@ -165,8 +165,9 @@ def _judge(world: World, result: Result, trouble: list[str]) -> None:
     result.bugs = Counter(
         entry["event"] for entry in _log_entries(world) if entry.get("event") in _BUGS and not _poisoned(entry, world)
     )
+    longest = result.options.recovery_seconds
     broken[RECOVERS] = trouble + [
-        f"{each.kind} ({each.note}) at {each.at:.0f} s: an order sent after it was not committed in 90 s"
+        f"{each.kind} ({each.note}) at {each.at:.0f} s: an order sent then was not committed in {longest:.0f} s"
         for each in result.struck
         if each.recovered is None and not each.missed
     ]

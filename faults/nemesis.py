@@ -24,7 +24,6 @@ LANES: dict[str, tuple[tuple[Fault, ...], ...]] = {
     "outside": ((*systems.FAULTS, *traffic.FAULTS),),
 }
 """What strikes at the same time: one of each lane. Of a lane's groups each has its turn after the other."""
-_RECOVERY_SECONDS = 90.0
 _STRIKE_SECONDS = 120.0
 _LOOK_EVERY_SECONDS = 0.1
 # What the campaign itself meets while it breaks things: the fault counts as struck all the same.
@@ -47,7 +46,7 @@ class Struck:
     at: float
     lasted: float
     recovered: float | None
-    """From the fault's end until an order sent then was committed in the ERP; None: not in 90 s."""
+    """From the fault's end until an order sent then was committed in the ERP; None: not in `recovery_seconds`."""
     note: str
     missed: bool = False
     """It found nothing to strike."""
@@ -125,7 +124,7 @@ class Nemesis:
             transaction_id = await self._world.channels.submit(self._world.channels.take(sound=True))
         except DemoError:
             return None
-        while time.monotonic() - began < _RECOVERY_SECONDS:
+        while time.monotonic() - began < self._world.options.recovery_seconds:
             with contextlib.suppress(httpx.HTTPError):
                 if (await self._world.hub.show(f"transactions/{transaction_id}"))["commitment"] == "committed":
                     return time.monotonic() - began

@@ -30,11 +30,9 @@ from tallystick.settings import DATABASE_URL
 from tallystick.store.crash_points import FOLDER_VARIABLE
 from tallystick.store.embedded import new_folder
 
-LEASE_SECONDS = 4.0
 APIS, WORKERS = 2, 3
 MOVABLE_CLOCKS = ("api-2", "worker-3")
 _WORKER = {
-    "lease_seconds": LEASE_SECONDS,
     "maximum_attempts": 6,
     "backoff_seconds": 0.5,
     "backoff_limit_seconds": 8,
@@ -42,7 +40,13 @@ _WORKER = {
 }
 # An installation in a hurry: it gives up on an answer early, and tries a system that was away again soon.
 _SYSTEM = {"connect_timeout": 1, "breaker_seconds": 2}
-_PATIENCE = {"sandbox": 3.0, "tryton": 12.0}
+_PATIENCE = {"sandbox": 3.0, "tryton": 20.0}
+# A stage has five leases' time for a batch, and with a real ERP it needs them.
+_LEASES = {"sandbox": 4.0, "tryton": 12.0}
+_RATES = {"sandbox": 2.0, "tryton": 0.25}
+_RECOVERIES = {"sandbox": 90.0, "tryton": 180.0}
+# A real ERP takes its time for a document: calls are kept so small that patience with one means something.
+_BATCH = {"sandbox": 100, "tryton": 8}
 _CANARIES_A_MINUTE = 30
 _ORDERS_MORE = 40
 
@@ -63,12 +67,22 @@ class Options:
     @property
     def rate(self) -> float:
         """Orders a second."""
-        return self.orders_a_second or (0.5 if self.erp == "tryton" else 2.0)
+        return self.orders_a_second or _RATES[self.erp]
 
     @property
     def patience(self) -> float:
         """Seconds after which the hub gives up on the ERP's answer."""
         return _PATIENCE[self.erp]
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a worker's claim lasts unless it is renewed."""
+        return _LEASES[self.erp]
+
+    @property
+    def recovery_seconds(self) -> float:
+        """How long a fresh order may take to be committed after a fault, before the promise counts as broken."""
+        return _RECOVERIES[self.erp]
 
 
 @dataclass(slots=True)
@@ -143,7 +157,8 @@ async def running(options: Options, no_disk: str | None) -> AsyncIterator[World]
         def environment_of(program: str) -> Mapping[str, str]:
             return {**common, **(clocks.environment(program) if program in MOVABLE_CLOCKS else {})}
 
-        hub = Hub(folder, apis=APIS, workers=WORKERS, worker=_WORKER, environment_of=environment_of)
+        worker = {**_WORKER, "lease_seconds": options.lease_seconds}
+        hub = Hub(folder, apis=APIS, workers=WORKERS, worker=worker, environment_of=environment_of)
         surroundings = Surroundings(folder, hub, options.erp, options.seed)
         stack.push_async_callback(surroundings.stop)
         await surroundings.start(trade)
@@ -156,7 +171,8 @@ async def running(options: Options, no_disk: str | None) -> AsyncIterator[World]
             gate = Gate(str(connections["erp"].options["url"]))
             stack.push_async_callback(gate.stop)
             await gate.start()
-        patient = {"read_timeout": options.patience, "deadline": 2 * options.patience}
+        patient: dict[str, float] = {"read_timeout": options.patience, "deadline": 2 * options.patience}
+        patient["batch_size"] = _BATCH[options.erp]
         erp = connections["erp"]
         url = {"url": gate.url} if gate else {}
         connections["erp"] = replace(erp, options={**erp.options, **patient, **url})

@@ -11,7 +11,7 @@ from random import Random
 from faults.kinds.fault import Fault, NotStruck
 from faults.kinds.provoking import provoke
 from faults.waiting import eventually
-from faults.world import APIS, LEASE_SECONDS, MOVABLE_CLOCKS, WORKERS, World
+from faults.world import APIS, MOVABLE_CLOCKS, WORKERS, World
 
 from tallystick.store.crash_points import CRASH_POINTS, WRITES
 
@@ -21,7 +21,7 @@ _PROGRAMS = tuple(
     for number in range(1, count + 1)
 )
 _ARMED_SECONDS = 10.0
-_NAP_LIMIT_SECONDS = 25.0
+_TAKING_SECONDS = 20.0
 _FENCED_SECONDS = 15.0
 _ENDING_SECONDS = 35.0
 _NAPS_AT = (
@@ -67,7 +67,7 @@ async def pause(world: World, chance: Random, program: str) -> str:
     """SIGSTOP in the middle of anything, longer than a lease, then SIGCONT."""
     world.supervisor.send(program, signal.SIGSTOP)
     try:
-        await asyncio.sleep(LEASE_SECONDS + chance.uniform(0.5, 2))
+        await asyncio.sleep(world.options.lease_seconds + chance.uniform(0.5, 2))
     finally:
         world.supervisor.send(program, signal.SIGCONT)
     return program
@@ -113,7 +113,7 @@ async def _held_by(world: World, pid: int) -> list[str]:
 
 async def _taken_by_others(world: World, held: list[str], pid: int) -> bool:
     """Whether everything it held is finished by or in the hands of others before too long."""
-    deadline = time.monotonic() + _NAP_LIMIT_SECONDS
+    deadline = time.monotonic() + world.options.lease_seconds + _TAKING_SECONDS
     while time.monotonic() < deadline:
         async with world.database.connected() as connection:
             left = await connection.fetchval(
