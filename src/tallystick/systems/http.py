@@ -148,13 +148,13 @@ class HttpClient:
         if not isinstance(answers, list) or len(answers) != len(items):
             found = f"{len(answers)}" if isinstance(answers, list) else "no list of"
             said = f"{found} items were answered to a batch of {len(items)}"
-            return [self.conceal(self._unclear(call, said, "bad_answer", body))] * len(items)
+            return [self.conceal(self._unclear(call, said, "bad_answer", body), {})] * len(items)
         return [self._item(call, item, answer) for item, answer in zip(items, answers, strict=True)]
 
     def _item(self, call: _Call, item: Any, answer: Any) -> Answer | Failure:
         status = answer.get("status") if isinstance(answer, dict) else None
         if not isinstance(status, int):
-            return self.conceal(self._unclear(call, "an item was answered without a status", "bad_answer", answer))
+            return self.conceal(self._unclear(call, "an item was answered without a status", "bad_answer", answer), {})
         if 200 <= status < 300:
             return Answer(status, {}, answer.get("body"))
         headers = answer.get("headers")
@@ -167,7 +167,7 @@ class HttpClient:
             write=call.write,
             request={"method": "POST", "path": call.path, "item": excerpt(item)},
         )
-        return self.conceal(failure)
+        return self.conceal(failure, {})
 
     async def call(
         self,
@@ -183,14 +183,14 @@ class HttpClient:
         try:
             return await self._call(method, path, write=write, params=params, body=body, headers=headers or {})
         except Failure as failure:
-            self.conceal(
-                failure, *(value for name, value in (headers or {}).items() if name.lower() == "authorization")
-            )
+            self.conceal(failure, headers or {})
             raise
 
-    def conceal(self, failure: Kind, *secrets: str) -> Kind:
-        """The failure without our credentials, should the system have said them back to us."""
-        known = [each for secret in (*self._secrets, *secrets) if secret for each in (secret, json.dumps(secret)[1:-1])]
+    def conceal(self, failure: Kind, headers: Mapping[str, str]) -> Kind:
+        """The failure without our credentials, and those in the call's headers, should the system have said them back to us."""
+        used = headers.get("authorization", "").rpartition(" ")[2]
+        secrets = [each for each in (*self._secrets, used) if each]
+        known = [*secrets, *(json.dumps(each)[1:-1] for each in secrets)]
         failure.message = concealed(failure.message, known)
         failure.args = (failure.message,)
         failure.code = concealed(failure.code, known)

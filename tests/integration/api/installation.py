@@ -23,7 +23,7 @@ from tallystick.documents.product import Price, Product, StockLevel
 from tallystick.settings import Settings, parse_settings
 from tallystick.stages.flow import Flow
 from tallystick.store.pool import Pool, open_pool
-from tallystick.systems.ports import Change
+from tallystick.systems.ports import Change, System
 
 EVENT_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _numbers = itertools.count(1)
@@ -122,10 +122,10 @@ async def serve(url: str, **server: Any) -> AsyncIterator[Served]:
 
 
 @asynccontextmanager
-async def serve_settings(url: str, made: Settings) -> AsyncIterator[Served]:
-    """The same by other settings, which have at least the entities and ERPs of ours."""
+async def serve_settings(url: str, made: Settings, systems: Mapping[str, System] = {}) -> AsyncIterator[Served]:
+    """The same by other settings, which have at least the entities and ERPs of ours, and with these systems."""
     pool = await open_pool(url, size=8)
-    flow = Flow(pool, made, {})
+    flow = Flow(pool, made, systems)
     keys = {}
     async with pool.acquire() as connection:
         for role in PERMISSIONS:

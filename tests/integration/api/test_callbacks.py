@@ -39,8 +39,7 @@ async def connected(url: str, system: Front) -> AsyncIterator[Served]:
     for each in wanted["systems"].values():
         each["url"] = system.url
     made = parse_settings(wanted)
-    async with serve_settings(url, made) as served:
-        served.flow.systems.update(connect_systems(made))
+    async with serve_settings(url, made, connect_systems(made)) as served:
         stopping = asyncio.Event()
         working = asyncio.create_task(work(served.flow, stopping))
         try:

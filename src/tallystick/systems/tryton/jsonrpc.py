@@ -54,25 +54,25 @@ class JsonRpc:
                 ) from failure
             raise
         if not isinstance(answer.body, dict) or ("result" not in answer.body and "error" not in answer.body):
-            raise self._unreadable(method, "is no JSON-RPC", answer.body, write)
+            raise self._client.conceal(self._unreadable(method, "is no JSON-RPC", answer.body, write), headers)
         if "error" in answer.body:
-            raise self._refusal(method, answer.body["error"], excerpt(body) if method != SIGN_IN else None)
+            refusal = self._refusal(method, answer.body["error"], excerpt(body) if method != SIGN_IN else None)
+            raise self._client.conceal(refusal, headers)
         try:
             return from_wire(answer.body["result"])
         except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             said = f"cannot be read ({type(error).__name__}: {one_line(error)})"
-            raise self._unreadable(method, said, answer.body, write) from None
+            raise self._client.conceal(self._unreadable(method, said, answer.body, write), headers) from None
 
     def _unreadable(self, method: str, said: str, body: Any, write: bool) -> Failure:
         """The call was answered, but what it did is not to be known from that."""
         kind = Unknown if write else Transient
-        failure = kind(
+        return kind(
             f"{self._name}: the answer to {method} {said}; what was done is looked up",
             system=self._name,
             code=f"{self._name}.bad_answer",
             response=excerpt(body),
         )
-        return self._client.conceal(failure)
 
     def _refusal(self, method: str, error: Any, request: str | None) -> Failure:
         """What a user may not do is a business no, a conflict passes, the rest is a fault of Tryton's."""
@@ -93,10 +93,7 @@ class JsonRpc:
 
     def _failure(self, kind: type[Kind], code: str, said: str, request: str | None, error: Any) -> Kind:
         message = f"{self._name}: {said}"
-        failure = kind(
-            message, system=self._name, code=f"{self._name}.{code}", request=request, response=excerpt(error)
-        )
-        return self._client.conceal(failure)
+        return kind(message, system=self._name, code=f"{self._name}.{code}", request=request, response=excerpt(error))
 
 
 def _sentence(parts: Sequence[Any]) -> str:
