@@ -169,3 +169,9 @@ async def test_a_body_that_is_too_large_is_refused_whether_or_not_it_says_so(cli
     streamed = await client.post("/v1/orders", content=chunks())
     assert [answer.json()["code"] for answer in (announced, streamed)] == ["sandbox.body_too_large"] * 2
     assert [answer.status_code for answer in (announced, streamed)] == [413, 413]
+
+
+def test_an_event_is_sent_again_as_often_as_the_plan_says_each_a_gap_later() -> None:
+    plan = {"duplicates": {"every": 1, "gap_seconds": 0.5, "copies": 2}}
+    faults = Faults(FaultPlan.model_validate(plan))
+    assert faults.event_delays() == [0.0, 0.5, 1.0]
