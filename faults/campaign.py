@@ -71,8 +71,8 @@ async def run_campaign(options: Options, no_disk: str | None, console: Console) 
         supervising = asyncio.create_task(world.supervisor.run())
         clerk = asyncio.create_task(world.clerk.work())
         try:
-            trouble = await _break(world, result, console)
-            trouble += await _come_to_rest(world, result, console)
+            await _break(world, result, console)
+            trouble = await _come_to_rest(world, result, console)
         finally:
             clerk.cancel()
             supervising.cancel()
@@ -82,23 +82,18 @@ async def run_campaign(options: Options, no_disk: str | None, console: Console) 
     return result
 
 
-async def _break(world: World, result: Result, console: Console) -> list[str]:
-    """Orders flow and the nemesis strikes; returns what kept the campaign itself from going on."""
+async def _break(world: World, result: Result, console: Console) -> None:
+    """Orders flow and the nemesis strikes."""
     nemesis = Nemesis(world, lambda struck: _tell(console, struck))
     stop = asyncio.Event()
     flowing = asyncio.create_task(world.channels.run(world.options.rate, stop))
-    trouble: list[str] = []
     try:
         await nemesis.run(world.options.minutes * 60)
     finally:
         stop.set()
         await _heal(world)
-    try:
-        await flowing
-    except DemoError as error:
-        trouble.append(str(error))
+    await flowing
     result.struck = sorted(nemesis.struck, key=lambda each: each.at)
-    return trouble
 
 
 def _tell(console: Console, struck: Struck) -> None:

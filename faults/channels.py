@@ -34,7 +34,7 @@ class Channels:
 
     async def run(self, orders_a_second: float, until: asyncio.Event) -> None:
         """Send orders until told to stop, or until only those are left that faults are measured with; then wait until every
-        channel has its answer. Raises DemoError when one waits too long."""
+        channel has its answer or has given up."""
         due = time.monotonic()
         for number in itertools.count(1):
             if until.is_set() or len(self._waiting) <= _KEPT_BACK:
@@ -62,7 +62,12 @@ class Channels:
         raise DemoError("the campaign has run out of orders; make it shorter or its rate lower")
 
     async def _see_through(self, sale: Sale) -> None:
-        await self.submit(sale)
+        """As a channel that wants its answer; one that never gets it gives up, and that is against a promise."""
+        try:
+            await self.submit(sale)
+        except DemoError as error:
+            self._history.abandoned.add(sale.order.order_number)
+            self._history.unexpected.append(str(error))
 
     async def submit(self, sale: Sale) -> str:
         """Send an order again and again under its key until there is an answer; returns its transaction's id."""

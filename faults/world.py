@@ -178,8 +178,8 @@ async def running(options: Options, no_disk: str | None) -> AsyncIterator[World]
         connections["erp"] = replace(erp, options={**erp.options, **patient, **url})
         supervisor = Supervisor(hub, database)
         stack.push_async_callback(hub.stop)
-        stack.callback(supervisor.wake_all)
         await hub.start(connections)
+        stack.callback(supervisor.wake_all)  # what is stopped would not hear that it is to end
         await surroundings.submit_to_crm(trade)
         history = History()
         sales = {sale.order.order_number: sale for sale in trade.sales}
