@@ -1,4 +1,7 @@
-"""`python -m bench`: Tallystick beside the bare limits of what it stands on. Exit code 1 when a promise is broken."""
+"""`python -m bench`: Tallystick beside the bare limits of what it stands on.
+
+Exit code 1 when a promise is broken or a row could not be measured. It ends after fifteen minutes, whatever is measured by then.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +19,13 @@ from typing import Any
 
 import orjson
 from bench.report import report, surroundings, table
-from bench.row import Place
+from bench.row import Place, Row, unmeasured
 from bench.rows import ROWS
 from bench.surroundings import scratch_folder, scratch_server
 
 _RESULTS = Path(__file__).parent / "results"
+_MOST_SECONDS = 900.0
+_MOST_SECONDS_A_ROW = 300.0
 
 
 async def _run(names: Sequence[str], smoke: bool) -> tuple[str, dict[str, Any]]:
@@ -26,11 +33,23 @@ async def _run(names: Sequence[str], smoke: bool) -> tuple[str, dict[str, Any]]:
     measured_at = datetime.now(UTC)
     with scratch_folder() as folder, scratch_server(folder) as server:
         where = await surroundings(server)
-        rows = []
-        for name in names:
-            print(f"{name}: measuring", file=sys.stderr)
-            rows.append(await ROWS[name](Place(server, folder, smoke)))
+        place, end = Place(server, folder, smoke), time.monotonic() + _MOST_SECONDS
+        rows = [await _measure(name, place, end) for name in names]
     return table(rows, where, smoke), report(rows, where, measured_at, smoke)
+
+
+async def _measure(name: str, place: Place, end: float) -> Row:
+    """One row. What fails or takes too long leaves its name in the table, and the rows behind it their time."""
+    print(f"{name}: measuring", file=sys.stderr)
+    started = time.monotonic()
+    try:
+        async with asyncio.timeout(min(_MOST_SECONDS_A_ROW, end - started)):
+            row = await ROWS[name](place)
+    except Exception as error:
+        traceback.print_exc()
+        row = unmeasured(name, f"{type(error).__name__}: {error}" if str(error) else "it took too long")
+    print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+    return row
 
 
 async def _until_told(names: Sequence[str], smoke: bool) -> tuple[str, dict[str, Any]]:

@@ -96,7 +96,7 @@ async def row(place: Place) -> Row:
     """The row of the table. Raises RuntimeError when the peers are not installed."""
     if not _PEERS_PYTHON.exists():
         raise RuntimeError("the peers are not installed; run the benchmark with 'make bench', which installs them")
-    counts = (200, 10, 10) if place.smoke else (20_000, 400, 300)
+    counts = (200, 10, 10) if place.smoke else (20_000, 300, 200)
     seen = await measure_flows(place, dict(zip(_ENGINES, counts, strict=True)), rounds=1 if place.smoke else 3)
     ours, *peers = (seen[each] for each in _ENGINES)
     names = [each.name for each in _ENGINES[1:]]

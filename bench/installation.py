@@ -15,6 +15,7 @@ from typing import Any
 
 import asyncpg
 from bench.goods import Goods
+from bench.processes import cpu_seconds, server_cpu_seconds
 from bench.surroundings import PROGRAM, serving, starting
 
 from tallystick.control.keys import create_key
@@ -139,6 +140,18 @@ async def _until_replica(url: str) -> None:
                 await asyncio.sleep(0.1)
     finally:
         await connection.close()
+
+
+def cpu_by_process(running: Installation, server: int) -> dict[str, float]:
+    """CPU seconds that each process has used until now, and the database server whose first process is `server`."""
+    used = {name: cpu_seconds(pid) for name, pid in running.processes.items()}
+    return used | {"postgresql": server_cpu_seconds(server)}
+
+
+def shares(cpu: Mapping[str, float]) -> str:
+    """Whose the CPU time was, in words, the most first."""
+    used = sum(cpu.values())
+    return ", ".join(f"{name} {seconds / used:.0%}" for name, seconds in sorted(cpu.items(), key=lambda each: -each[1]))
 
 
 def pids(names: Iterable[str], running: Installation) -> list[int]:

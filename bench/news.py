@@ -21,9 +21,10 @@ import asyncpg
 import httpx
 import orjson
 from bench.goods import Goods
-from bench.installation import Installation, installation
+from bench.installation import Installation, cpu_by_process, installation, shares
 from bench.intake import prepared
 from bench.load import Load, send_load
+from bench.processes import server_process
 from bench.receiver import Receiver, receiving
 from bench.row import Place, Promise, Row
 from bench.surroundings import scratch_database
@@ -55,7 +56,8 @@ async def row(place: Place) -> Row:
     """The row of the table."""
     goods, seconds = (Goods(20, 50, _LINES), 1.0) if place.smoke else (Goods(500, 1_000, _LINES), 25.0)
     async with scratch_database(place.server, "bench_news") as url:
-        latencies = sorted(await measure_news(url, place.folder, goods, seconds))
+        measured, cpu = await measure_news(url, place.folder, goods, seconds)
+    latencies = sorted(measured)
     p50, p99 = (latencies[int(len(latencies) * part)] for part in (0.5, 0.99))
     return Row(
         name="news",
@@ -63,15 +65,20 @@ async def row(place: Place) -> Row:
         unit="ms, p99",
         ours=p99,
         promises=(Promise(f"p99 in ms at {OFFERED:g}/s offered, from the scheduled moment", p99, most=_MOST_P99_MS),),
-        notes=(f"p50 {p50:.1f} ms, slowest {latencies[-1]:.1f} ms",),
+        notes=(
+            f"p50 {p50:.1f} ms, slowest {latencies[-1]:.1f} ms",
+            f"CPU: {sum(cpu.values()) / len(latencies) * 1000:.1f} ms an event with what follows; of it {shares(cpu)}",
+        ),
         detail={"p50_ms": p50, "p99_ms": p99, "most_ms": latencies[-1], "events": len(latencies)},
     )
 
 
-async def measure_news(url: str, folder: Path, goods: Goods, seconds: float) -> list[float]:
-    """Each event's milliseconds, on an installation of its own on the empty database at `url`. Raises RuntimeError when an event
-    is refused, TimeoutError when its news does not come."""
-    count = int(OFFERED * seconds)
+async def measure_news(url: str, folder: Path, goods: Goods, seconds: float) -> tuple[list[float], dict[str, float]]:
+    """Each event's milliseconds, and CPU seconds by process, on an installation of its own on the empty database at `url`.
+
+    Raises RuntimeError when an event is refused, TimeoutError when its news does not come.
+    """
+    count, server = int(OFFERED * seconds), await server_process(url)
     async with (
         receiving() as receiver,
         installation(url, folder, goods, settings=_SETTINGS, crm=receiver.url) as running,
@@ -79,8 +86,11 @@ async def measure_news(url: str, folder: Path, goods: Goods, seconds: float) -> 
         committed = await _committed(url, folder, goods, running, count)
         warm, measured = committed[: count // 5], committed[count // 5 :]
         await _send(running, warm, receiver)
+        before = cpu_by_process(running, server)
         sent = await _send(running, measured, receiver)
-    return [(receiver.came_at[number, EventType.ORDER_SHIPPED.value] - due) * 1000 for number, due in sent.items()]
+        after = cpu_by_process(running, server)
+    latencies = [(receiver.came_at[number, EventType.ORDER_SHIPPED.value] - due) * 1000 for number, due in sent.items()]
+    return latencies, {name: after[name] - before[name] for name in after}
 
 
 async def _committed(url: str, folder: Path, goods: Goods, running: Installation, count: int) -> list[asyncpg.Record]:

@@ -48,14 +48,16 @@ def _version(package: str) -> str | None:
 
 
 def report(rows: Sequence[Row], where: Mapping[str, Any], measured_at: datetime, smoke: bool) -> dict[str, Any]:
-    """Everything as plain data. `met` is false where any promise is broken; one that can't be judged here breaks nothing."""
+    """Everything as plain data. `met` is false where any promise is broken or any row is missing; a promise that can't be judged
+    here breaks nothing."""
     told = [asdict(row) | {"promises": [_told(each, where["cores"], smoke) for each in row.promises]} for row in rows]
     return {
         "measured_at": measured_at.astimezone(UTC).isoformat(timespec="seconds"),
         "smoke": smoke,
         "surroundings": where,
         "rows": told,
-        "met": all(each["met"] is not False for row in told for each in row["promises"]),
+        "met": all(row.trouble is None for row in rows)
+        and all(each["met"] is not False for row in told for each in row["promises"]),
     }
 
 
@@ -76,6 +78,9 @@ def table(rows: Sequence[Row], where: Mapping[str, Any], smoke: bool) -> str:
         f"{'row':<13} {'promise':<60} {'seen':>9} {'bound':>9}  met",
     ]
     for row in rows:
+        if row.trouble is not None:
+            lines.append(f"{row.name:<13} NOT MEASURED: {row.trouble}")
+            continue
         for name, promise in zip([row.name, *[""] * len(row.promises)], row.promises, strict=False):
             word = _WORDS[promise.met(cores, smoke)]
             lines.append(f"{name:<13} {promise.what:<60} {figure(promise.seen):>9} {promise.bound:>9}  {word}")

@@ -72,6 +72,13 @@ class Row:
     """What a reader needs to believe it, a line each."""
     detail: Mapping[str, Any] = field(default_factory=dict)
     """Every round, as plain data."""
+    trouble: str | None = None
+    """Why there is no measurement; then nothing else counts, and the run has failed, however small."""
+
+
+def unmeasured(name: str, trouble: str) -> Row:
+    """The row of a measurement that did not come about."""
+    return Row(name, what="", unit="", ours=0.0, promises=(), trouble=trouble)
 
 
 Measure = Callable[[Place], Awaitable[Row]]

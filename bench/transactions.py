@@ -16,11 +16,11 @@ from pathlib import Path
 
 import asyncpg
 from bench.goods import Goods
-from bench.installation import Installation, installation, pids
+from bench.installation import Installation, cpu_by_process, installation, pids, shares
 from bench.intake import prepared
 from bench.load import Load, send_load
 from bench.memory import MOST_MEGABYTES
-from bench.processes import cpu_seconds, peak_megabytes, server_cpu_seconds, server_process
+from bench.processes import peak_megabytes, server_process
 from bench.row import Place, Promise, Row
 from bench.surroundings import scratch_database
 
@@ -58,6 +58,7 @@ async def row(place: Place) -> Row:
     goods, seconds = (Goods(20, 50, _LINES), 0.5) if place.smoke else (Goods(500, 1_000, _LINES), 10.0)
     async with scratch_database(place.server, "bench_transactions") as url:
         whole = await measure_whole(url, place.folder, goods, seconds)
+    used = sum(whole.cpu.values())
     return Row(
         name="transactions",
         what=f"{whole.orders:,} orders of {_LINES} lines to paid and published, against the sandbox's systems",
@@ -70,20 +71,11 @@ async def row(place: Place) -> Row:
         notes=(
             f"{whole.paid:,} paid, {whole.published:,} pieces of news with the CRM; orders came for {whole.intake_seconds:.0f} "
             f"of the {whole.seconds:.0f} seconds",
-            *_profile(whole),
+            f"CPU: {used / whole.paid * 1000:.1f} ms a transaction, {used / whole.seconds:.2f} cores busy",
+            f"of it {shares(whole.cpu)}",
         ),
         detail={"cpu_seconds": dict(whole.cpu), "orders": whole.orders, "seconds": whole.seconds},
     )
-
-
-def _profile(whole: Whole) -> list[str]:
-    """Where the time goes."""
-    used = sum(whole.cpu.values())
-    told = sorted(whole.cpu.items(), key=lambda each: -each[1])
-    return [
-        f"CPU: {used / whole.paid * 1000:.1f} ms a transaction, {used / whole.seconds:.2f} cores busy; of it "
-        + ", ".join(f"{name} {seconds / used:.0%}" for name, seconds in told)
-    ]
 
 
 async def measure_whole(url: str, folder: Path, goods: Goods, seconds: float) -> Whole:
@@ -94,13 +86,13 @@ async def measure_whole(url: str, folder: Path, goods: Goods, seconds: float) ->
     connection = await asyncpg.connect(url)
     try:
         async with installation(url, folder, goods, apis=2, workers=2, settings=_DELAYS) as running:
-            before = _cpu(running, server)
+            before = cpu_by_process(running, server)
             started = time.perf_counter()
             taken = await _submit(running, orders, seconds)
             intake_seconds = time.perf_counter() - started
             paid = await _until_done(connection, taken.orders)
             passed = time.perf_counter() - started
-            after = _cpu(running, server)
+            after = cpu_by_process(running, server)
             published = await connection.fetchval("select count(*) from lineage where stage = 'publication'")
             megabytes = max(peak_megabytes(pid) for pid in pids(("api", "worker"), running))
     finally:
@@ -149,9 +141,3 @@ async def _until_done(connection: asyncpg.Connection[asyncpg.Record], orders: in
         f"not all of {orders} orders were paid after {_DONE_SECONDS:g} s: {await connection.fetchval(_PAID)} are; "
         f"exceptions {[tuple(each) for each in open_now]}, messages {[tuple(each) for each in waiting]}"
     )
-
-
-def _cpu(running: Installation, server: int) -> dict[str, float]:
-    return {name: cpu_seconds(pid) for name, pid in running.processes.items()} | {
-        "postgresql": server_cpu_seconds(server)
-    }

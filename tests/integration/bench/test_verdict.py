@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from bench.report import report, table
-from bench.row import Beside, Promise, Row
+from bench.row import Beside, Promise, Row, unmeasured
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -55,3 +55,10 @@ def test_what_cannot_be_judged_breaks_nothing_and_is_marked() -> None:
     assert report([wanting], surroundings(2), NOW, smoke=False)["met"] is True
     assert "more cores than these 2" in table([wanting], surroundings(2), smoke=False)
     assert report([wanting], surroundings(4), NOW, smoke=False)["met"] is False
+
+
+@pytest.mark.parametrize("smoke", [True, False])
+def test_row_that_could_not_be_measured_fails_the_run_at_any_size_and_says_why(smoke: bool) -> None:
+    rows = [row(Promise("rate", 1.0, least=1.0)), unmeasured("news", "RuntimeError: nobody answers")]
+    assert report(rows, surroundings(2), NOW, smoke)["met"] is False
+    assert "news          NOT MEASURED: RuntimeError: nobody answers" in table(rows, surroundings(2), smoke)
