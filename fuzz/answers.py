@@ -145,6 +145,7 @@ _ANSWERS = (
     _items({"status": 201, "body": {}}, {"status": 422, "body": {"title": "no"}}),
     _items({"status": 429, "headers": {"retry-after": [1]}}, {"status": True}),
     b"0\0\x001e99999999999999999999",
+    b"0\0\0" + b"9" * 30,
     b"6\x00120\0",
     b"7\0\0<html>",
 )

@@ -104,7 +104,18 @@ TARGETS = (
         "json_file", _json, (json.dumps(ORDER, indent=1).encode(), b"[{},{}]", b"\xef\xbb\xbf{} {}", b'[{"a": 1e5},')
     ),
     Target("ndjson_file", _ndjson, (b"\xef\xbb\xbf{}\n\n{}", json.dumps(ORDER).encode() + b"\r\n")),
-    Target("csv_file", _csv, (_CSV + _ROW, _ROW * 2, b'a;"b\n";c', _CSV.replace(b",", b";"), b'"a\rb",\n')),
+    Target(
+        "csv_file",
+        _csv,
+        (
+            _CSV + _ROW,
+            _ROW * 2,
+            _ROW.replace(b",2,", ",\u0662,".encode()),
+            b'a;"b\n";c',
+            _CSV.replace(b",", b";"),
+            b'"a\rb",\n',
+        ),
+    ),
     Target(
         "settings",
         _settings,

@@ -153,7 +153,7 @@ TARGETS = (
     Target(
         "cursor", _cursor, (encode_cursor(UUID(int=7)).encode(), encode_cursor(["money", 5, str(UUID(int=7))]).encode())
     ),
-    Target("if_match", _if_match, (b'"3"', b'W/"3"', b"*", b'"a", "b"', b'"' + b"9" * 30 + b'"')),
+    Target("if_match", _if_match, (b'"3"', b'"3"\x1c', b'W/"3"', b"*", b'"a", "b"', b'"' + b"9" * 30 + b'"')),
     Target("head", _head, (b"limit=1&limit=2\x00key\x00application/json;charset=x", b"%ff%00=\x00\xff\x00text/plain")),
     Target("documents", _documents, tuple(json.dumps(each).encode() for each in BODIES.values())),
     Target("reference", _reference, (b"TS-" + b"0" * 32, b"urn:uuid:" + b"a" * 32, b"{}")),
