@@ -69,6 +69,7 @@ class MailboxMachine(RuleBasedStateMachine):
         super().__init__()
         self.lanes: dict[UUID, list[Modelled]] = {new_id(): [] for _ in range(2)}
         self.numbers = 0
+        self.paused = False
         self.over: dict[UUID, tuple[str, int, int]] = {}
         """Outcome, deliveries and attempts of what is not live any more."""
         self.failures: list[tuple[UUID, int, str]] = []
@@ -90,6 +91,7 @@ class MailboxMachine(RuleBasedStateMachine):
     def _lane_of(self, wanted: Modelled) -> list[Modelled]:
         return next(lane for lane in self.lanes.values() if any(each is wanted for each in lane))
 
+    @precondition(lambda self: len(self._live()) < 8)
     @rule(choices=st.lists(st.integers(0, 1), min_size=1, max_size=4), due=st.sampled_from([True, True, True, False]))
     def offer(self, choices: list[int], due: bool) -> None:
         """One call with messages for several lanes, in order; perhaps not before some instant."""
@@ -102,6 +104,7 @@ class MailboxMachine(RuleBasedStateMachine):
             offered.append(sent)
         self._do(self._in_transaction(lambda connection: CARRIER.offer(connection, offered)))
 
+    @precondition(lambda self: any(each.state == "waiting" and each.due for each in self._heads()))
     @rule(target=held, limit=st.integers(1, 4))
     def claim(self, limit: int) -> Any:
         """Exactly the heads that wait and are due, as many as may be."""
@@ -109,7 +112,10 @@ class MailboxMachine(RuleBasedStateMachine):
 
         async def act() -> list[Delivery]:
             async with self.pool.acquire() as connection:
-                return await CARRIER.claim(connection, ROUTE, limit=limit, worker="model", lease=LEASE)
+                claimed = await CARRIER.claim(connection, ROUTE, limit=limit, worker="model", lease=LEASE)
+                if len(claimed) < limit:
+                    assert await CARRIER.claim(connection, ROUTE, limit=4, worker="model", lease=LEASE) == []
+                return claimed
 
         deliveries = self._do(act())
         by_id = {each.id: each for each in expected}
@@ -123,6 +129,7 @@ class MailboxMachine(RuleBasedStateMachine):
             head.deliveries += 1
         return multiple(*((by_id[each.id], each) for each in deliveries))
 
+    @precondition(lambda self: not self.paused)
     @rule()
     def pause_and_resume(self) -> None:
         """A person stops deliveries to the system, and lets them flow again; doing it twice changes nothing."""
@@ -135,6 +142,7 @@ class MailboxMachine(RuleBasedStateMachine):
                 assert await self.breakers.admit(ROUTE.system, 1) == admitted
 
         self._do(self._in_transaction(change))
+        self.paused = True  # once is enough
 
     @rule(target=lost, one=consumes(held))
     def lose_the_lease(self, one: tuple[Modelled, Delivery]) -> Delivery:
@@ -144,7 +152,7 @@ class MailboxMachine(RuleBasedStateMachine):
         head.state = "waiting"
         return delivery
 
-    @rule(target=held, delivery=lost)
+    @rule(target=held, delivery=consumes(lost))
     def come_back_late(self, delivery: Delivery) -> Any:
         """Who lost a lease may go on where nobody has taken the message; else nothing that they do counts."""
         head = next((each for each in self._heads() if each.id == delivery.id), None)
@@ -207,6 +215,7 @@ class MailboxMachine(RuleBasedStateMachine):
         head.state, head.claimed, head.due = "waiting", False, not delay
         return delivery
 
+    @precondition(lambda self: not all(each.due for lane in self.lanes.values() for each in lane))
     @rule()
     def let_time_pass(self) -> None:
         """What was to be tried later is due."""
@@ -217,26 +226,24 @@ class MailboxMachine(RuleBasedStateMachine):
                 each.due = True
 
     @precondition(lambda self: self._dead())
-    @rule(payload=st.one_of(st.none(), st.integers(1_000, 2_000)))
-    def replay(self, payload: int | None) -> None:
-        """The dead letters again, perhaps edited; anything else is left as it is."""
-        edited = {"number": payload} if payload is not None else None
+    @rule(act=st.sampled_from(["replay", "edit", "discard"]), number=st.integers(1_000, 2_000))
+    def work_on_dead_letters(self, act: str, number: int) -> None:
+        """Again, perhaps edited, or given up, and their lanes flow on; what is not dead is left as it is."""
         dead, ids = self._dead(), self._live()
-        replayed = self._do(self._in_transaction(lambda connection: replay_messages(connection, ids, payload=edited)))
-        assert set(replayed) == {each.id for each in dead}
-        for each in dead:
-            each.state, each.attempts, each.due = "waiting", 0, True
-            each.payload = each.payload if payload is None else payload
+        payload = {"number": number} if act == "edit" else None
 
-    @precondition(lambda self: self._dead())
-    @rule()
-    def discard(self) -> None:
-        """The dead letters given up: their lanes flow on."""
-        dead, ids = self._dead(), self._live()
-        discarded = self._do(self._in_transaction(lambda connection: discard_messages(connection, ids)))
-        assert set(discarded) == {each.id for each in dead}
+        async def work(connection: Any) -> list[UUID]:
+            if act == "discard":
+                return await discard_messages(connection, ids)
+            return await replay_messages(connection, ids, payload=payload)
+
+        assert set(self._do(self._in_transaction(work))) == {each.id for each in dead}
         for each in dead:
-            self._end(each, "discarded")
+            if act == "discard":
+                self._end(each, "discarded")
+                continue
+            each.state, each.attempts, each.due = "waiting", 0, True
+            each.payload = number if payload else each.payload
 
     def _dead(self) -> list[Modelled]:
         return [each for each in self._heads() if each.state == "dead"]
@@ -281,7 +288,7 @@ def test_the_mailbox_does_what_the_model_does(mailbox_url: str) -> None:
     pool = loop.run_until_complete(open_pool(mailbox_url, size=1))
     machine = type("Machine", (MailboxMachine,), {"loop": loop, "pool": pool})
     try:
-        run_state_machine_as_test(machine, settings=run_length(examples=30, steps=40))
+        run_state_machine_as_test(machine, settings=run_length(examples=20, steps=40))
     finally:
         loop.run_until_complete(pool.close())
         loop.close()

@@ -112,6 +112,7 @@ class TransactionMachine(RuleBasedStateMachine):
         self.office.book.plan[operation, transaction_id.hex] = list(faults)
         self.models[transaction_id].plan[operation] = list(faults)
 
+    @precondition(lambda self: any(each.shipped < each.quantity for each in self.models.values()))
     @rule(of=ORDERS, data=st.data(), final=st.sampled_from([False, False, True]))
     def ship_what_is_open(self, of: int, data: st.DataObject, final: bool) -> None:
         """Goods leave as they should: some of what is open, or all."""
@@ -130,6 +131,7 @@ class TransactionMachine(RuleBasedStateMachine):
         data = {"number": f"{name}-{quantity}", "shipped_at": AT, "lines": lines, "final": final}
         self._tell("wms", "shipment.dispatched", of, data, "fulfilment", {"quantity": quantity, "final": final})
 
+    @precondition(lambda self: any(each.invoices for each in self.models.values()))
     @rule(of=ORDERS, data=st.data(), more=st.sampled_from([-500, 0, 0, 500]))
     def pay_what_is_open(self, of: int, data: st.DataObject, more: int) -> None:
         """Money for an invoice that is known: all of it, or a little less or more."""
@@ -159,6 +161,7 @@ class TransactionMachine(RuleBasedStateMachine):
         data = {"number": f"R{again}", "received_at": AT, "lines": lines}
         self._tell("wms", "return.received", of, data, "returns", {"quantity": quantity})
 
+    @precondition(lambda self: any(each.invoices for each in self.models.values()))
     @rule(of=ORDERS)
     def invoice_arrives(self, of: int) -> None:
         """The ERP tells of what it has posted for an order, whether we had its answer or not."""
@@ -197,7 +200,12 @@ class TransactionMachine(RuleBasedStateMachine):
         """What was told before is told again as news."""
         self._tell(*data.draw(st.sampled_from(self.documents)))
 
+    @precondition(lambda self: not self.at_rest)
     @rule()
+    def deliver(self) -> None:
+        """Everything that has come so far."""
+        self.work()
+
     def work(self) -> None:
         """Everything is delivered, and tried again, until nothing moves."""
         self._do(self.office.work())
@@ -224,6 +232,7 @@ class TransactionMachine(RuleBasedStateMachine):
         self._ask(*self._chosen(of), act, quantity)
         self.work()
 
+    @precondition(lambda self: any(each.exceptions for each in self.models.values()))
     @rule(of=ORDERS, data=st.data(), quantity=QUANTITIES)
     def person_works(self, of: int, data: st.DataObject, quantity: int) -> None:
         """Somebody does what can be done with what stands before them."""
@@ -255,6 +264,8 @@ class TransactionMachine(RuleBasedStateMachine):
             asked = change_order(self.office.flow, transaction_id, changed, body, **by)
             agreed = lambda: model.change(quantity, self.on_hold)  # noqa: E731 - the other one has a name
         impossible = model.impossible()
+        if act == "change" and self.on_hold and impossible == "order.outcome_unknown":
+            impossible = None  # the checks hold it before anybody asks what became of the order
         if impossible is None:
             self._do(asked)
             agreed()
@@ -373,7 +384,7 @@ def test_a_transaction_lives_as_the_model_does(office_url: str) -> None:
     pool = loop.run_until_complete(open_pool(office_url, size=4))
     machine = type("Machine", (TransactionMachine,), {"loop": loop, "pool": pool})
     try:
-        run_state_machine_as_test(machine, settings=run_length(examples=30, steps=30))
+        run_state_machine_as_test(machine, settings=run_length(examples=12, steps=25))
     finally:
         loop.run_until_complete(pool.close())
         loop.close()
