@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple, TypeVar
 
@@ -25,6 +25,8 @@ LANES: dict[str, tuple[tuple[Fault, ...], ...]] = {
 }
 """What strikes at the same time: one of each lane. Of a lane's groups each has its turn after the other."""
 _STRIKE_SECONDS = 120.0
+_LONGEST_REST_SECONDS = 12.0
+"""So long a lane waits for the recovery before its next fault; it is measured on."""
 _LOOK_EVERY_SECONDS = 0.1
 # What the campaign itself meets while it breaks things: the fault counts as struck all the same.
 _BROKEN_WITH_IT = (OSError, TimeoutError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -42,11 +44,11 @@ class Struck:
     """What came of one draw. Seconds; `at` since the beginning."""
 
     kind: str
-    particular: str
     at: float
     lasted: float
     recovered: float | None
-    """From the fault's end until an order sent then was committed in the ERP; None: not in `recovery_seconds`."""
+    """From the fault's end until an order sent then was committed in the ERP, whatever else was broken meanwhile; None: it took
+    longer than `recovery_seconds`."""
     note: str
     missed: bool = False
     """It found nothing to strike."""
@@ -86,36 +88,38 @@ class Nemesis:
         self._began = time.monotonic()
 
     async def run(self, seconds: float) -> None:
-        """Strike in all lanes for so long."""
+        """Strike in all lanes for so long, then wait for the last recoveries."""
         async with asyncio.TaskGroup() as group:
             for lane in LANES:
-                group.create_task(self._run_lane(lane, time.monotonic() + seconds))
+                group.create_task(self._run_lane(lane, time.monotonic() + seconds, group))
 
-    async def _run_lane(self, lane: str, deadline: float) -> None:
+    async def _run_lane(self, lane: str, deadline: float, measured: asyncio.TaskGroup) -> None:
         options = self._world.options
         for number, draw in enumerate(schedule(options.seed, lane, options.only)):
             if time.monotonic() > deadline:
                 return
             chance = Random(f"{self._world.options.seed}:{lane}:{number}")
-            struck = await self._strike(draw, chance)
-            self.struck.append(struck)
-            self._tell(struck)
+            began = time.monotonic()
+            note, missed = await self._strike(draw, chance)
+            struck = Struck(draw.fault.name, began - self._began, time.monotonic() - began, None, note, missed)
+            measuring = measured.create_task(self._measure(struck))
+            await asyncio.wait([measuring], timeout=_LONGEST_REST_SECONDS)
             await asyncio.sleep(chance.uniform(0.2, 1.5))
 
-    async def _strike(self, draw: Draw, chance: Random) -> Struck:
-        began = time.monotonic()
-        missed = False
+    async def _strike(self, draw: Draw, chance: Random) -> tuple[str, bool]:
+        """What it did, and whether it found nothing to strike."""
         try:
             async with asyncio.timeout(_STRIKE_SECONDS):
-                note = await draw.fault.strike(self._world, chance, draw.particular)
+                return await draw.fault.strike(self._world, chance, draw.particular), False
         except NotStruck as why:
-            note, missed = str(why), True
+            return str(why), True
         except _BROKEN_WITH_IT as error:
-            note = f"{draw.particular}: the campaign's own {type(error).__name__} {error}"[:200]
-        lasted = time.monotonic() - began
-        recovered = None if missed else await self._canary()
-        at = began - self._began
-        return Struck(draw.fault.name, draw.particular, at, lasted, recovered, note, missed)
+            return f"{draw.particular}: the campaign's own {type(error).__name__} {error}"[:200], False
+
+    async def _measure(self, struck: Struck) -> None:
+        recovered = None if struck.missed else await self._canary()
+        self.struck.append(replace(struck, recovered=recovered))
+        self._tell(self.struck[-1])
 
     async def _canary(self) -> float | None:
         """Send a sound order now; seconds until the ERP has it."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from statistics import median
 from typing import Any
 
-from faults.campaign import Result
+from faults.campaign import FENCED, Result
 from faults.nemesis import LANES, Struck
 from rich.console import Console
 from rich.table import Table
@@ -60,7 +60,8 @@ def _promises(result: Result) -> Table:
     table = Table("Promise", "", "what was compared", title_justify="left")
     compared = _compared(result)
     for title, evidence in result.broken.items():
-        table.add_row(title, f"BROKEN {len(evidence)}×" if evidence else "held", compared.get(title, ""))
+        held = "held" if title != FENCED or result.naps else "not tried"
+        table.add_row(title, f"BROKEN {len(evidence)}×" if evidence else held, compared.get(title, ""))
     return table
 
 
