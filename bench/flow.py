@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import uvloop
 from bench.bare_loop import BATCH
 from bench.crew import ready_processes, say_ready_and_wait, tell_to_go, wait_for_end
 from bench.mailbox import PAYLOAD
@@ -216,4 +217,4 @@ async def _work(url: str) -> None:
 
 if __name__ == "__main__":
     with suppress(KeyboardInterrupt):
-        asyncio.run(_work(sys.argv[1]))
+        uvloop.run(_work(sys.argv[1]))

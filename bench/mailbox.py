@@ -20,6 +20,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import uvloop
 from bench import bare_loop
 from bench.crew import ready_processes, say_ready_and_wait, tell_to_go, wait_for_end
 from bench.processes import cpu_seconds, server_cpu_seconds, server_process
@@ -254,11 +255,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.role:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_play(options.role, options.url))
+            uvloop.run(_play(options.role, options.url))
         return
     with scratch_folder() as folder, scratch_server(folder) as url:
         if options.profile:
-            asyncio.run(_profile(url, options.messages))
+            uvloop.run(_profile(url, options.messages))
             return
         sizes: dict[str, Any] = {"messages": options.messages, "rounds": options.rounds, "workers": options.workers}
         rates = asyncio.run(measure_mailbox(url, **sizes))

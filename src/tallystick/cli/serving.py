@@ -8,8 +8,9 @@ import functools
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 import uvicorn
@@ -112,8 +113,7 @@ def serve(settings: Settings, listener: socket.socket, *, with_worker: bool, sta
                 server.when_started = functools.partial(started, flow)
                 await _serve_and_work(server, listener, flow, with_worker)
 
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(main())
+    _run_fast(main())
 
 
 async def _serve_and_work(server: _Server, listener: socket.socket, flow: Flow, with_worker: bool) -> None:
@@ -173,4 +173,10 @@ def run_worker(settings: Settings, started: Started) -> None:
                 await started(flow)
                 await work(flow, stopping)
 
-    asyncio.run(main())
+    _run_fast(main())
+
+
+def _run_fast(main: Coroutine[Any, Any, None]) -> None:
+    """Run it on the loop that uvicorn takes for its servers: uvloop, where there is one."""
+    with asyncio.Runner(loop_factory=uvicorn.Config(app="").get_loop_factory()) as runner:
+        runner.run(main)
