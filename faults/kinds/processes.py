@@ -21,7 +21,8 @@ _PROGRAMS = tuple(
     for number in range(1, count + 1)
 )
 _ARMED_SECONDS = 10.0
-_TAKING_SECONDS = 20.0
+_TAKING_SECONDS = 40.0
+"""Beyond its lease; the database ends a transaction in which a process was stopped after half a minute."""
 _FENCED_SECONDS = 15.0
 _ENDING_SECONDS = 35.0
 _NAPS_AT = (

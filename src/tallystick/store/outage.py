@@ -6,8 +6,10 @@ import asyncpg
 
 # Connection lost, rolled back for another's sake, no resources left, stopped by an operator, trouble of the machine.
 _PASSING_CLASSES = ("08", "40", "53", "57P", "58")
-_PASSING_STATES = ("25006", "55P03")
-"""A server that became a standby; a lock that another held too long."""
+_PASSING_STATES = ("25006", "25P03", "55P03")
+"""A server that became a standby; a transaction that was left alone too long; a lock that another held too long."""
+
+_LOST = ("clos", "released back to the pool")
 
 
 def is_passing(error: BaseException) -> bool:
@@ -21,6 +23,7 @@ def is_passing(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InternalClientError):
         return True  # the driver lost its thread, as when a connection breaks between two of its steps
     if isinstance(error, asyncpg.InterfaceError):
-        # The one class stands for a lost connection and for wrong use; only its text tells them apart.
-        return not isinstance(error, ValueError) and "clos" in str(error)
+        # The one class stands for a lost connection and for wrong use; only its text tells them apart. A connection that is
+        # lost between two statements goes back to its pool by itself, under whoever has it.
+        return not isinstance(error, ValueError) and any(each in str(error) for each in _LOST)
     return isinstance(error, OSError) and not isinstance(error, TimeoutError)

@@ -20,6 +20,9 @@ else:  # generic in its type stubs only
 # just been worked off. Reading it whole looks cheap then, and is ruinous when it has grown. All but a few statements go by
 # key, and those few still read the whole table, for they have no other way.
 _PLANNING = {"enable_seqscan": "off", "jit": "off"}
+# A process that is stopped, or cut off, between two statements of a transaction would keep its locks until it wakes: what it
+# had claimed could be taken over by nobody, lease or no lease. None of ours pauses so long by itself.
+_ABANDONED = {"idle_in_transaction_session_timeout": "30s"}
 
 
 class JsonText(str):
@@ -64,5 +67,5 @@ async def open_pool(url: str, *, size: int = 8, application: str = "tallystick")
         init=_prepare,
         reset=_leave,
         command_timeout=60,
-        server_settings={"application_name": application, "timezone": "UTC", **_PLANNING},
+        server_settings={"application_name": application, "timezone": "UTC", **_PLANNING, **_ABANDONED},
     )

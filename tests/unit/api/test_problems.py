@@ -19,6 +19,7 @@ from tallystick.store.outage import is_passing
         asyncpg.AdminShutdownError(),
         asyncpg.CannotConnectNowError(),
         asyncpg.DiskFullError(),
+        asyncpg.IdleInTransactionSessionTimeoutError(),
         asyncpg.DeadlockDetectedError(),
         asyncpg.ReadOnlySQLTransactionError(),
     ],

@@ -27,6 +27,8 @@ from tallystick.store.outage import is_passing
         asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
         asyncpg.InterfaceError("connection is closed"),
         asyncpg.InterfaceError("pool is closing"),
+        asyncpg.InterfaceError("cannot call Connection.fetch(): connection has been released back to the pool"),
+        asyncpg.IdleInTransactionSessionTimeoutError(),
     ],
     ids=lambda each: type(each).__name__,
 )
