@@ -140,62 +140,81 @@ async def running(options: Options, no_disk: str | None) -> AsyncIterator[World]
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         orders = int((options.rate * 60 + _CANARIES_A_MINUTE) * options.minutes) + _ORDERS_MORE
         trade = make_trade(make_wholesale(folder / "tpch", orders, options.seed), options.seed)
+        disk = _mount_disk(stack, folder) if no_disk is None else None
+        database = await _start_database(stack, folder)
         clocks = MovableClocks(folder / "clocks", find_library())
-        disk = None
-        if no_disk is None:
-            disk = SmallDisk(folder / "data")
-            stack.callback(disk.remove)
-        database = Database(folder / "data" / "postgresql")
-        stack.push_async_callback(database.stop)
-        async with database.connected() as connection:
-            await connection.execute("alter system set max_wal_size = '128MB'")
-            await connection.execute("select pg_reload_conf()")
-
-        (folder / "crash-points").mkdir()
-        common = {DATABASE_URL: database.url, FOLDER_VARIABLE: str(folder / "crash-points")}
-
-        def environment_of(program: str) -> Mapping[str, str]:
-            return {**common, **(clocks.environment(program) if program in MOVABLE_CLOCKS else {})}
-
-        worker = {**_WORKER, "lease_seconds": options.lease_seconds}
-        hub = Hub(folder, apis=APIS, workers=WORKERS, worker=worker, environment_of=environment_of)
+        hub = _hub(options, folder, database, clocks)
         surroundings = Surroundings(folder, hub, options.erp, options.seed)
         stack.push_async_callback(surroundings.stop)
         await surroundings.start(trade)
-        connections: dict[str, Connection] = {
-            name: replace(each, options={**each.options, **_SYSTEM, "read_timeout": 3.0, "deadline": 6.0})
-            for name, each in surroundings.connections.items()
-        }
-        gate = None
-        if options.erp == "tryton":
-            gate = Gate(str(connections["erp"].options["url"]))
-            stack.push_async_callback(gate.stop)
-            await gate.start()
-        patient: dict[str, float] = {"read_timeout": options.patience, "deadline": 2 * options.patience}
-        patient["batch_size"] = _BATCH[options.erp]
-        erp = connections["erp"]
-        url = {"url": gate.url} if gate else {}
-        connections["erp"] = replace(erp, options={**erp.options, **patient, **url})
+        gate = await _start_gate(stack, surroundings) if options.erp == "tryton" else None
         supervisor = Supervisor(hub, database)
         stack.push_async_callback(hub.stop)
-        await hub.start(connections)
+        await hub.start(_connections(options, surroundings, gate))
         stack.callback(supervisor.wake_all)  # what is stopped would not hear that it is to end
         await surroundings.submit_to_crm(trade)
         history = History()
-        sales = {sale.order.order_number: sale for sale in trade.sales}
         yield World(
-            options,
-            folder,
-            database,
-            hub,
-            supervisor,
-            surroundings,
-            gate,
-            clocks,
-            disk,
-            no_disk,
-            trade,
-            history,
-            Channels(hub, trade.sales, history),
-            Clerk(hub, sales),
+            options=options,
+            folder=folder,
+            database=database,
+            hub=hub,
+            supervisor=supervisor,
+            surroundings=surroundings,
+            gate=gate,
+            clocks=clocks,
+            disk=disk,
+            no_disk=no_disk,
+            trade=trade,
+            history=history,
+            channels=Channels(hub, trade.sales, history),
+            clerk=Clerk(hub, {sale.order.order_number: sale for sale in trade.sales}),
         )
+
+
+def _mount_disk(stack: AsyncExitStack, folder: Path) -> SmallDisk:
+    disk = SmallDisk(folder / "data")
+    stack.callback(disk.remove)
+    return disk
+
+
+async def _start_database(stack: AsyncExitStack, folder: Path) -> Database:
+    database = Database(folder / "data" / "postgresql")
+    stack.push_async_callback(database.stop)
+    async with database.connected() as connection:
+        await connection.execute("alter system set max_wal_size = '128MB'")  # its disk is small
+        await connection.execute("select pg_reload_conf()")
+    return database
+
+
+def _hub(options: Options, folder: Path, database: Database, clocks: MovableClocks) -> Hub:
+    """The hub's processes know the database by its address: none of them starts it again, that is the campaign's."""
+    crash_points = folder / "crash-points"
+    crash_points.mkdir()
+    common = {DATABASE_URL: database.url, FOLDER_VARIABLE: str(crash_points)}
+
+    def environment_of(program: str) -> Mapping[str, str]:
+        return {**common, **(clocks.environment(program) if program in MOVABLE_CLOCKS else {})}
+
+    worker = {**_WORKER, "lease_seconds": options.lease_seconds}
+    return Hub(folder, apis=APIS, workers=WORKERS, worker=worker, environment_of=environment_of)
+
+
+async def _start_gate(stack: AsyncExitStack, surroundings: Surroundings) -> Gate:
+    gate = Gate(str(surroundings.erp.connection().options["url"]))
+    stack.push_async_callback(gate.stop)
+    await gate.start()
+    return gate
+
+
+def _connections(options: Options, surroundings: Surroundings, gate: Gate | None) -> dict[str, Connection]:
+    """How the hub connects to each system, with the patience of an installation in a hurry."""
+    connections: dict[str, Connection] = {
+        name: replace(each, options={**each.options, **_SYSTEM, "read_timeout": 3.0, "deadline": 6.0})
+        for name, each in surroundings.connections.items()
+    }
+    erp = connections["erp"]
+    patience = {"read_timeout": options.patience, "deadline": 2 * options.patience, "batch_size": _BATCH[options.erp]}
+    url = {"url": gate.url} if gate else {}
+    connections["erp"] = replace(erp, options={**erp.options, **patience, **url})
+    return connections
