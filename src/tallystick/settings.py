@@ -6,6 +6,7 @@ import base64
 import binascii
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from tallystick.documents.money import MAXIMUM_MINOR
 SETTINGS_FILE = "tallystick.toml"
 DATABASE_URL = "TALLYSTICK_DATABASE_URL"
 _LONGEST_VALUE = 80
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it stands in addresses, routes and log lines
 
 
 class SettingsError(Exception):
@@ -231,6 +233,12 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
+        for section, names in (("systems", self.systems), ("entities", self.entities)):
+            for name in names:
+                if not _NAME.fullmatch(name):
+                    raise ValueError(
+                        f"{section}: {name[:_LONGEST_VALUE]!r} is no name; letters, digits, - and _ make one, 64 at most"
+                    )
         sources: dict[str, str] = {}
         for name, each in self.systems.items():
             if each.event_source and sources.setdefault(each.event_source, name) != name:

@@ -88,6 +88,13 @@ def test_policy_decides_about_the_reasons_of_every_check(code: str) -> None:
     assert policy.decisions == {code: "hold"}
 
 
+@pytest.mark.parametrize("name", ["erp:main", "erp/eu", "", "e" * 65, "erp main"])
+@pytest.mark.parametrize("section", ["systems", "entities"])
+def test_name_that_no_address_could_have_is_refused(section: str, name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{section}: .* is no name; letters, digits"):
+        parse_settings({section: {name: {"kind": "tryton"} if section == "systems" else {"erp": "erp"}}})
+
+
 def test_further_mistakes_are_counted() -> None:
     assert mistake({"server": {"port": -1, "host": 7}, "worker": {"batch_size": 0}}).endswith("; and 2 more")
 

@@ -195,8 +195,13 @@ class SandboxErp:
         while after is not None:
             search = {"since": since, "after": after, "limit": _PAGE_SIZE}
             body = await self._client.read("/v1/books/search", body=search)
-            page, after = self._parsed(body, answers.book_page)
+            page, following = self._parsed(body, answers.book_page)
+            if following is not None and following <= after:
+                raise Transient(
+                    f"{self.name}: its books go on at {following}, which was read already", system=self.name
+                )
             entries += page
+            after = following
         return entries
 
     async def _search(self, path: str, keys: Sequence[str], read: Callable[[Any], Read]) -> list[Read]:
