@@ -44,6 +44,8 @@ _PATIENCE = {"sandbox": 3.0, "tryton": 20.0}
 # A stage has five leases' time for a batch, and with a real ERP it needs them.
 _LEASES = {"sandbox": 4.0, "tryton": 12.0}
 _RATES = {"sandbox": 2.0, "tryton": 0.25}
+# How long a crash point waits for somebody to come by: a whole change or cancellation goes through the ERP first.
+_ARMED = {"sandbox": 10.0, "tryton": 45.0}
 _RECOVERIES = {"sandbox": 90.0, "tryton": 180.0}
 # A real ERP takes its time for a document: calls are kept so small that patience with one means something.
 _BATCH = {"sandbox": 100, "tryton": 8}
@@ -78,6 +80,11 @@ class Options:
     def lease_seconds(self) -> float:
         """How long a worker's claim lasts unless it is renewed."""
         return _LEASES[self.erp]
+
+    @property
+    def armed_seconds(self) -> float:
+        """How long a crash point is armed before it counts as missed."""
+        return _ARMED[self.erp]
 
     @property
     def recovery_seconds(self) -> float:

@@ -20,7 +20,6 @@ _PROGRAMS = tuple(
     for program, count in (("api", APIS), ("worker", WORKERS))
     for number in range(1, count + 1)
 )
-_ARMED_SECONDS = 10.0
 _TAKING_SECONDS = 40.0
 """Beyond its lease; the database ends a transaction in which a process was stopped after half a minute."""
 _FENCED_SECONDS = 15.0
@@ -54,8 +53,8 @@ async def kill_at_point(world: World, chance: Random, point: str) -> str:
     armed.write_text("SIGKILL", encoding="ascii")
     provoking = asyncio.create_task(provoke(world, chance, point))
     try:
-        if not await eventually(lambda: not armed.exists(), _ARMED_SECONDS):
-            raise NotStruck(f"{point}: nobody came by in {_ARMED_SECONDS:.0f} s")
+        if not await eventually(lambda: not armed.exists(), world.options.armed_seconds):
+            raise NotStruck(f"{point}: nobody came by in {world.options.armed_seconds:.0f} s")
     finally:
         armed.unlink(missing_ok=True)
         world.under_way.add(provoking)
@@ -101,8 +100,8 @@ async def _who_stops(world: World) -> str:
     def stopped() -> list[str]:
         return [program for program in _PROGRAMS if world.supervisor.is_stopped(program)]
 
-    if not await eventually(lambda: bool(stopped()), _ARMED_SECONDS):
-        raise NotStruck(f"no worker came by in {_ARMED_SECONDS:.0f} s")
+    if not await eventually(lambda: bool(stopped()), world.options.armed_seconds):
+        raise NotStruck(f"no worker came by in {world.options.armed_seconds:.0f} s")
     return stopped()[0]
 
 
