@@ -57,7 +57,7 @@ async def row(place: Place) -> Row:
     """The row of the table."""
     goods, seconds = (Goods(20, 50, _LINES), 0.5) if place.smoke else (Goods(500, 1_000, _LINES), 10.0)
     async with scratch_database(place.server, "bench_transactions") as url:
-        whole = await measure_whole(url, place.folder, goods, seconds)
+        whole = await measure_whole(url, place.folder, goods, seconds, processes=1 if place.smoke else 2)
     used = sum(whole.cpu.values())
     return Row(
         name="transactions",
@@ -78,14 +78,15 @@ async def row(place: Place) -> Row:
     )
 
 
-async def measure_whole(url: str, folder: Path, goods: Goods, seconds: float) -> Whole:
-    """Drive orders through a whole installation on the empty database at `url`. Raises RuntimeError when some are not done."""
+async def measure_whole(url: str, folder: Path, goods: Goods, seconds: float, processes: int) -> Whole:
+    """Drive orders through an installation with so many API processes and workers, on the empty database at `url`. Raises
+    RuntimeError when some are not done."""
     orders = folder / "whole-orders.ndjson"
     orders.write_bytes(prepared(goods.orders(500)))
     server = await server_process(url)
     connection = await asyncpg.connect(url)
     try:
-        async with installation(url, folder, goods, apis=2, workers=2, settings=_DELAYS) as running:
+        async with installation(url, folder, goods, apis=processes, workers=processes, settings=_DELAYS) as running:
             before = cpu_by_process(running, server)
             started = time.perf_counter()
             taken = await _submit(running, orders, seconds)
