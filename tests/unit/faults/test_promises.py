@@ -118,6 +118,19 @@ def _lose_a_fact(evidence: Evidence, _: History) -> None:
     evidence.facts[ID].pop()
 
 
+def _cancel(evidence: Evidence) -> None:
+    evidence.transactions[ID] = {**evidence.transactions[ID], "intake": "cancelled", "commitment": "cancelled"}
+
+
+def test_an_order_cancelled_in_the_erp_may_stand_there_emptied_but_not_twice() -> None:
+    evidence, history = sound()
+    _cancel(evidence)
+    once = PROMISES[0]
+    assert list(once.breaks(evidence, history)) == []
+    _commit_twice(evidence, history)
+    assert list(once.breaks(evidence, history)) != []
+
+
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda each: each.title)
 def test_nothing_is_broken_where_all_is_well(promise: Promise) -> None:
     assert list(promise.breaks(*sound())) == []
