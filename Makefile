@@ -30,8 +30,8 @@ demo: $(READY) ## Orders to cash into a real ERP, with faults (DEMO_ARGS="--orde
 run: $(READY) ## Serve the API and a worker on one port, with an embedded database, until Ctrl-C
 	@$(BIN)/tallystick run
 
-test: $(READY) ## Run all tests (some: TEST_ARGS="tests/unit -k credit")
-	@$(BIN)/python -m pytest $(TEST_ARGS)
+test: $(READY) ## Run all tests, in two processes (some, in one: TEST_ARGS="tests/unit -k credit")
+	@$(BIN)/python -m pytest $(or $(TEST_ARGS),-n 2 --dist loadfile)
 
 lint: $(READY) ## Check style, format, types and who imports whom
 	@$(BIN)/ruff check .

@@ -17,6 +17,9 @@ from tallystick.store.embedded import new_folder, start_embedded, with_database
 from tallystick.store.migrate import upgrade_schema
 from tallystick.store.pool import Pool, open_pool
 
+# Tests in several processes are told a width of the terminal, where there is none.
+os.environ.pop("COLUMNS", None)
+
 _numbers = itertools.count(1)
 _TEMPLATE = f"tallystick_template_{os.getpid()}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -11,6 +10,8 @@ from tests.integration.api.installation import Served, held_order, order
 from tests.integration.api.test_events import STRUCTURED, shipped, signature
 from tests.integration.api.work import hold, refuse, submit
 from tests.unit.api.description import OPERATIONS, mistakes
+
+UNKNOWN = "00000000-0000-7000-8000-000000000000"
 
 CALLS: list[tuple[str, str, str, Any]] = [
     ("orders_create_order", "POST", "/v1/orders", "order"),
@@ -112,12 +113,12 @@ def _as_described(name: str, answer: httpx.Response) -> None:
     ("name", "method", "path", "headers", "status"),
     [
         ("orders_create_order", "POST", "/v1/orders", {}, 400),
-        ("orders_replace_order", "PUT", f"/v1/orders/{uuid4()}", {}, 428),
-        ("orders_cancel", "POST", f"/v1/orders/{uuid4()}:cancel", {"If-Match": '"1"'}, 404),
-        ("exceptions_show", "GET", f"/v1/exceptions/{uuid4()}", {}, 404),
+        ("orders_replace_order", "PUT", f"/v1/orders/{UNKNOWN}", {}, 428),
+        ("orders_cancel", "POST", f"/v1/orders/{UNKNOWN}:cancel", {"If-Match": '"1"'}, 404),
+        ("exceptions_show", "GET", f"/v1/exceptions/{UNKNOWN}", {}, 404),
         ("exceptions_show", "GET", "/v1/exceptions/1", {}, 422),
         ("keys_list_all", "GET", "/v1/keys", {"Authorization": "Bearer tsk_a_b"}, 401),
-        ("messages_discard", "POST", f"/v1/messages/{uuid4()}:discard", {}, 422),
+        ("messages_discard", "POST", f"/v1/messages/{UNKNOWN}:discard", {}, 422),
         ("events_take_events", "POST", "/v1/events", {"Content-Type": "text/plain"}, 401),
     ],
 )
