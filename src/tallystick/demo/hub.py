@@ -20,7 +20,7 @@ from tallystick.demo.failure import DemoError
 from tallystick.documents.order import Order
 from tallystick.sandbox.loopback import free_port
 from tallystick.settings import SettingsError
-from tallystick.store.embedded import start_embedded
+from tallystick.store.embedded import leave_embedded, start_embedded
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 25.0
@@ -190,6 +190,8 @@ class Hub:
             except subprocess.TimeoutExpired:
                 process.kill()
                 await asyncio.to_thread(process.wait)
+        if self._clients:  # it was started
+            await asyncio.to_thread(leave_embedded, self.data_folder / "postgresql")
 
     def client(self, name: str) -> httpx.AsyncClient:
         """Signed in as `channels` or `clerk`, at one of its APIs in turn."""

