@@ -22,6 +22,7 @@ from tallystick.documents.money import MINOR_DIGITS
 _OPENING, _CLOSING = "010", "015"
 # Some banks write several records on one line.
 _NEXT_ON_THE_LINE = re.compile(r"(?<=/)\s+(?=(?:01|02|03|16|49|88|98|99),)")
+_AMOUNT = re.compile(r"[+-]?[0-9]{1,18}")
 _FIELDS_BEFORE_TEXT = 5
 _FUNDS_FIELDS = {"V": 2, "S": 3}
 _CODES = frozenset({"01", "02", "03", "16", "49", "88", "98", "99"})
@@ -227,7 +228,7 @@ def _check_group(record: _Record, controls: Sequence[int], statements: list[Bank
 
 def _number(record: _Record, text: str) -> int:
     digits = text.strip()
-    if not digits.lstrip("+-").isdecimal() or not digits.isascii():
+    if not _AMOUNT.fullmatch(digits):
         raise _error(record, f"{text[:40]!r} is no amount: digits without a decimal point, with a sign or none")
     return int(digits)
 

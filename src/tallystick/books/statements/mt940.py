@@ -69,7 +69,7 @@ def _parsed(number: int, block: str) -> Any:
         transactions = mt940.models.Transactions(tags=tags)
         try:
             transactions.parse(block)
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # the library raises whatever a broken text makes of its steps
             first = first or error
         else:
             return transactions
