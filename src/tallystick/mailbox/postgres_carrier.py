@@ -173,6 +173,7 @@ class PostgresCarrier:
     async def _hold_followers(self, connection: Connection, kept: Sequence[Deferral]) -> None:
         # What waits behind a dead letter leaves the claim's index, and behind one that is tried again later it moves back
         # in it as far: however many heads fail, a claim does not wade through their followers.
+        # (The state is compared in a way that fits no index: the lanes name few, and the claim's index may hold many.)
         await connection.execute(
             """
             update messages follower set
@@ -182,7 +183,7 @@ class PostgresCarrier:
             from unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::interval[])
                 as head (lane, stage, system, dead, delay)
             where follower.lane = any($1) and follower.lane = head.lane and follower.stage = head.stage
-                and follower.system = head.system and follower.deliveries = 0 and follower.state = 'ready'
+                and follower.system = head.system and follower.deliveries = 0 and follower.state || '' = 'ready'
             """,
             [each.delivery.lane for each in kept],
             [each.delivery.stage for each in kept],

@@ -10,7 +10,7 @@ from tallystick.checks.promises import promise_of
 from tallystick.control.exceptions import resolve_exceptions
 from tallystick.control.lineage import LineageFact
 from tallystick.documents.transaction import CommitmentState
-from tallystick.mailbox.dead_letters import discard_messages, replay_messages
+from tallystick.mailbox.dead_letters import IS_DEAD, discard_messages, replay_messages
 from tallystick.mailbox.messages import Delivery
 from tallystick.stages.change_refusal import not_changed
 from tallystick.stages.flow import COMMITMENT, Flow
@@ -48,10 +48,10 @@ async def discard_dead(flow: Flow, connection: Connection, ids: Sequence[UUID], 
 async def _works(connection: Connection, ids: Sequence[UUID], kinds: Sequence[str]) -> list[Work]:
     """Of these dead letters those of the kinds that an order waits for. Their transactions are locked, before their messages."""
     rows = await connection.fetch(
-        """
+        f"""
         select id, position, entity, stage, system, kind, lane, transaction_id, payload, deliveries, attempts, created_at, true
         from messages
-        where id = any($1::uuid[]) and state = 'dead' and kind = any($2::text[]) and transaction_id is not null
+        where id = any($1::uuid[]) and {IS_DEAD} and kind = any($2::text[]) and transaction_id is not null
         """,
         list(ids),
         list(kinds),
