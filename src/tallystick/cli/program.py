@@ -24,6 +24,7 @@ COMMANDS = (
     "messages",
     "systems",
     "statements",
+    "cash",
 )
 
 

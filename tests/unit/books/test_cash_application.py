@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.books.cash_generator import TODAY, open_items, payments
 
-from tallystick.books.cash.application import Allocation, Application, CashApplication, Rule, Status
+from tallystick.books.cash.application import CashApplication
 from tallystick.books.cash.items import OpenItem, Payment
 from tallystick.books.cash.ledger import Ledger
+from tallystick.books.cash.proposals import Allocation, Application, Rule, Status
 from tallystick.books.cash.sums import MOST_ITEMS, ways_to_pay
 
 

@@ -7,72 +7,21 @@ deducted. What fits by amount alone fits by chance sometimes; how often is estim
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
+from tallystick.books.cash.advised import by_advice
 from tallystick.books.cash.chance import expected_by_chance, grid_of
+from tallystick.books.cash.deductions import deduction_of
 from tallystick.books.cash.items import OpenItem, Payment
 from tallystick.books.cash.ledger import Ledger
+from tallystick.books.cash.proposals import Allocation, Application, Proposal, Rule, Status
 from tallystick.books.cash.references import References
 from tallystick.books.cash.sums import MOST_ITEMS, Ways, ways_to_pay
+from tallystick.books.cash.together import put_together
 
 MOST_BY_CHANCE = 0.0005
 """A sum that so few, or fewer, would hit by chance among the customer's items is taken for proof."""
 MOST_SHORT = 0.1
 """A payment that is short of its one invoice by at most this share of it is a deduction; by more, a part payment."""
-
-
-class Status(StrEnum):
-    """What may be done with it: post it, ask a person, or find out first who sent it."""
-
-    APPLIED = "applied"
-    SUGGESTED = "suggested"
-    UNIDENTIFIED = "unidentified"
-
-
-class Rule(StrEnum):
-    """By what it was applied, or would be."""
-
-    REFERENCE = "reference"
-    DISCOUNT = "discount"
-    PART_PAYMENT = "part_payment"
-    DEDUCTION = "deduction"
-    OVERPAYMENT = "overpayment"
-    EXACT_SUM = "exact_sum"
-    SAME_AMOUNT = "same_amount"
-
-
-@dataclass(frozen=True, slots=True)
-class Allocation:
-    """What of a payment goes to an item, and what is taken off it as discount; minor units."""
-
-    customer_id: str
-    number: str
-    amount: int
-    discount: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """One way to apply a payment, with why."""
-
-    rule: Rule
-    allocations: tuple[Allocation, ...]
-    evidence: str
-    on_account: int = 0
-    """What is left over and owed to the customer."""
-    deduction: int = 0
-    """What the customer kept back of the one item; it stays open until someone finds out why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """What became of a payment. Of an applied one the first proposal counts; `rivals` are ways that fit as well."""
-
-    payment: Payment
-    status: Status
-    proposals: tuple[Proposal, ...] = ()
-    rivals: int = 0
 
 
 class CashApplication:
@@ -85,9 +34,12 @@ class CashApplication:
 
     def apply(self, payments: Iterable[Payment]) -> list[Application]:
         """One answer for each payment. One that came before gets the same answer and changes nothing."""
-        return [self._once(each) for each in payments]
+        answers = put_together([self.decide(each) for each in payments], self._ledger)
+        self._seen.update((each.payment.id, each) for each in answers)
+        return answers
 
-    def _once(self, payment: Payment) -> Application:
+    def decide(self, payment: Payment) -> Application:
+        """The answer for one payment by itself, as `apply` gives it before it looks at several together."""
         known = self._seen.get(payment.id)
         if known is None:
             known = self._seen[payment.id] = self._decide(payment)
@@ -99,6 +51,12 @@ class CashApplication:
     def _decide(self, payment: Payment) -> Application:
         if payment.amount <= 0:
             return Application(payment, Status.UNIDENTIFIED)
+        if payment.advice is not None:
+            advised = by_advice(
+                payment, [(line, self._advised(payment, line.invoice_number)) for line in payment.advice.lines]
+            )
+            if advised is not None:
+                return advised
         found = self._references.find(payment.texts, payment.currency, payment.customer_id)
         items = [current for each in found.items if (current := self._ledger.current(each)) is not None]
         if items:
@@ -106,6 +64,11 @@ class CashApplication:
         if payment.customer_id is not None:
             return _by_sum(payment, self._ledger.of(payment.customer_id, payment.currency))
         return _by_amount(payment, self._ledger.owing(payment.amount, payment.currency))
+
+    def _advised(self, payment: Payment, number: str) -> OpenItem | None:
+        """The open item that a line of an advice names; None where it names none, or several."""
+        found = self._references.find((number,), payment.currency, payment.customer_id)
+        return self._ledger.current(found.items[0]) if len(found.items) == 1 and not found.loosely else None
 
     def _by_name(self, payment: Payment, items: Sequence[OpenItem], *, loosely: bool) -> Application:
         """By the items that the payer names. Where the amount is not theirs, but is exactly that of others the customer owes, the
@@ -140,9 +103,9 @@ def _by_reference(payment: Payment, items: Sequence[OpenItem]) -> Proposal:
     [item] = items
     allocation = (Allocation(item.customer_id, item.number, payment.amount),)
     if short <= item.open_amount * MOST_SHORT:
-        return Proposal(
-            Rule.DEDUCTION, allocation, f"the payer names {named}, and keeps something back", deduction=short
-        )
+        deduction = deduction_of(item, short, payment.paid_on, payment.texts)
+        evidence = f"the payer names {named}, and keeps something back"
+        return Proposal(Rule.DEDUCTION, allocation, evidence, deductions=(deduction,))
     return Proposal(Rule.PART_PAYMENT, allocation, f"the payer names {named}, and pays a part")
 
 
@@ -199,7 +162,8 @@ def _nearly(payment: Payment, items: Sequence[OpenItem]) -> Application:
         if 0 < short <= each.open_amount * MOST_SHORT:
             allocation = Allocation(each.customer_id, each.number, payment.amount)
             why = f"{each.number} is little more than the amount"
-            proposals.append(Proposal(Rule.DEDUCTION, (allocation,), why, deduction=short))
+            deduction = deduction_of(each, short, payment.paid_on, payment.texts)
+            proposals.append(Proposal(Rule.DEDUCTION, (allocation,), why, deductions=(deduction,)))
     ranked = tuple(proposals[:5])
     return Application(payment, Status.SUGGESTED if ranked else Status.UNIDENTIFIED, ranked, max(0, len(proposals) - 1))
 

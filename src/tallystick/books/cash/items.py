@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from tallystick.documents.remittance import Remittance
+
 
 @dataclass(frozen=True, slots=True)
 class OpenItem:
@@ -40,3 +42,10 @@ class Payment:
     texts: tuple[str, ...] = ()
     """Everything that the payer or the bank wrote: references, remittance, remittance advices."""
     customer_id: str | None = None
+    advice: Remittance | None = None
+    """The remittance advice that belongs to it."""
+    surely_advised: bool = False
+    """Whether the advice's trace ties it to the payment; otherwise only the amount does."""
+    payer: str | None = None
+    """Who sent it, in the bank's words."""
+    payer_account: str | None = None

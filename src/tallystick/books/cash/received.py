@@ -20,6 +20,11 @@ class LeftOut:
     entry: BankEntry
     reason: str
 
+    @property
+    def refused_amount(self) -> int:
+        """The money that came in and is refused: minor units; nothing where none came in."""
+        return self.entry.amount if self.entry.booked and self.entry.amount > 0 else 0
+
 
 def payments_of(
     statements: Iterable[BankStatement], customer_by_account: Mapping[str, str] | None = None
@@ -79,4 +84,6 @@ def _payment(entry: BankEntry, identity: str, customer_by_account: Mapping[str, 
         paid_on=entry.value_on or entry.booked_on,
         texts=tuple(each for each in texts if each),
         customer_id=customer_by_account.get(entry.counterparty_account or ""),
+        payer=entry.counterparty,
+        payer_account=entry.counterparty_account,
     )

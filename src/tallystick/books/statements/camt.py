@@ -38,14 +38,14 @@ def read_camt(content: bytes) -> list[BankStatement]:
         raise StatementError(f"it is not well-formed XML: {error.msg}") from None
     if not str(root.tag).startswith((f"{{{_NAMESPACE}3", f"{{{_NAMESPACE}4")):
         raise StatementError(f"it is not camt.053 or camt.054: its root is {str(root.tag)[:120]}")
-    found = [_statement(each) for each in root.iterfind("./{*}BkToCstmrStmt/{*}Stmt")]
-    found += [_statement(each) for each in root.iterfind("./{*}BkToCstmrDbtCdtNtfctn/{*}Ntfctn")]
+    found = [_statement(each, "camt.053") for each in root.iterfind("./{*}BkToCstmrStmt/{*}Stmt")]
+    found += [_statement(each, "camt.054") for each in root.iterfind("./{*}BkToCstmrDbtCdtNtfctn/{*}Ntfctn")]
     if not found:
         raise StatementError("there is no statement (Stmt) or notice (Ntfctn) in it")
     return found
 
 
-def _statement(element: _Element) -> BankStatement:
+def _statement(element: _Element, kind: str) -> BankStatement:
     account = _text(element, "Acct/Id/IBAN") or _text(element, "Acct/Id/Othr/Id")
     if not account:
         raise _error(element, "it names no account (Acct/Id)")
@@ -59,6 +59,7 @@ def _statement(element: _Element) -> BankStatement:
         opening=opening,
         closing=closing,
         problems=balance_problems(opening, closing, entries),
+        format=kind,
     )
 
 
