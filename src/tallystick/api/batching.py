@@ -12,14 +12,20 @@ _LARGEST_BATCH = 64
 _LANES = 2
 _MOST_WAITING = 5_000
 
+_Waiting = tuple[Submission, asyncio.Future[IntakeAnswer]]
+
 
 class Batcher:
-    """Takes single orders and hands them to intake together, at most two batches at a time."""
+    """Takes single orders and hands them to intake together, at most two batches at a time: while the database works on one, this
+    process works on the other. That only pays when they are of a size, so the second begins once as many orders wait as the
+    first one has, or the first is done."""
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._waiting: deque[tuple[Submission, asyncio.Future[IntakeAnswer]]] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_Waiting] = deque()
+        self._batches: dict[asyncio.Task[None], int] = {}
+        """The batches under way, with how many orders each has."""
+        self._to_begin = False
 
     async def submit(self, submission: Submission) -> IntakeAnswer:
         """The answer to one order. Raises what intake raises, and a 503 problem when too many wait already."""
@@ -28,25 +34,39 @@ class Batcher:
             raise Problem(503, "intake.overloaded", detail, headers={"Retry-After": "1"})
         future: asyncio.Future[IntakeAnswer] = asyncio.get_running_loop().create_future()
         self._waiting.append((submission, future))
-        if len(self._running) < _LANES:
-            task = asyncio.create_task(self._drain())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+        self._begin_soon()
         return await future
 
-    async def _drain(self) -> None:
-        while self._waiting:
+    def _begin_soon(self) -> None:
+        """Begin a batch at the loop's next turn: whatever else has come in at this one goes with it."""
+        if not self._to_begin:
+            self._to_begin = True
+            asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._to_begin = False
+        enough = min(sum(self._batches.values()), _LARGEST_BATCH)
+        if self._waiting and len(self._batches) < _LANES and len(self._waiting) >= enough:
             batch = [self._waiting.popleft() for _ in range(min(_LARGEST_BATCH, len(self._waiting)))]
-            # Who has given up while waiting was never answered, and nothing of theirs is begun.
-            batch = [each for each in batch if not each[1].done()]
-            answers = await submit_apart(self._intake, [submission for submission, _ in batch])
-            for (_, future), answer in zip(batch, answers, strict=True):
-                if future.done():
-                    continue
-                if isinstance(answer, IntakeAnswer):
-                    future.set_result(answer)
-                else:
-                    future.set_exception(answer)
+            task = asyncio.create_task(self._decide(batch))
+            self._batches[task] = len(batch)
+            task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        del self._batches[task]
+        self._begin_soon()
+
+    async def _decide(self, batch: list[_Waiting]) -> None:
+        # Who has given up while waiting was never answered, and nothing of theirs is begun.
+        batch = [each for each in batch if not each[1].done()]
+        answers = await submit_apart(self._intake, [submission for submission, _ in batch])
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, IntakeAnswer):
+                future.set_result(answer)
+            else:
+                future.set_exception(answer)
 
 
 async def submit_apart(intake: Intake, submissions: list[Submission]) -> list[IntakeAnswer | Exception]:

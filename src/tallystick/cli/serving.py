@@ -178,5 +178,6 @@ def run_worker(settings: Settings, started: Started) -> None:
 
 def _run_fast(main: Coroutine[Any, Any, None]) -> None:
     """Run it on the loop that uvicorn takes for its servers: uvloop, where there is one."""
-    with asyncio.Runner(loop_factory=uvicorn.Config(app="").get_loop_factory()) as runner:
+    # Without its logs: it sets them up for the whole process, and would undo what the server's own configuration says.
+    with asyncio.Runner(loop_factory=uvicorn.Config(app="", log_config=None).get_loop_factory()) as runner:
         runner.run(main)
