@@ -1,0 +1,86 @@
+"""The engine under a reconciliation: DuckDB behind Ibis, with bounded memory, and files written by the engine itself."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ibis
+
+if TYPE_CHECKING:
+    import duckdb
+    from ibis.backends.duckdb import Backend
+
+DEFAULT_MEMORY = "1200MB"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One run's database. What is in it is gone when it is closed."""
+
+    backend: Backend
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The bare connection, for readers of files."""
+        bare: duckdb.DuckDBPyConnection = self.backend.con
+        return bare
+
+    def keep(self, name: str, rows: ibis.Table) -> ibis.Table:
+        """Compute `rows` once and keep them as a table of that name, instead of any older one."""
+        self.connection.execute(f'create or replace temp table "{name}" as {self.sql(rows)}')
+        return self.backend.table(name, database=("temp", "main"))
+
+    def fetch(self, rows: ibis.Table) -> list[dict[str, Any]]:
+        """A small result as plain data."""
+        cursor = self.connection.execute(self.sql(rows))
+        names = [each[0] for each in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def count(self, rows: ibis.Table) -> int:
+        """How many rows there are."""
+        return int(self.fetch(rows.aggregate(n=rows.count()))[0]["n"])
+
+    def write(self, rows: ibis.Table, path: Path) -> None:
+        """Write rows to a file, by its name's ending Parquet or CSV, whole or not at all."""
+        form = "parquet, compression zstd" if path.suffix == ".parquet" else "csv, header true"
+        partial = path.with_name(path.name + ".partial")
+        self.connection.execute(f"copy ({self.sql(rows)}) to {quoted(str(partial))} (format {form})")
+        partial.replace(path)
+
+    def sql(self, rows: ibis.Table) -> str:
+        """The statement that a table expression is."""
+        return str(self.backend.compile(rows))
+
+
+def quoted(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def open_engine(memory: str = DEFAULT_MEMORY, threads: int | None = None) -> Iterator[Engine]:
+    """An engine that takes at most `memory` (such as 2GB) and spills the rest into a folder that goes with it."""
+    spill = Path(tempfile.mkdtemp(prefix="tallystick-reconcile-"))
+    try:
+        backend = ibis.duckdb.connect(
+            memory_limit=memory,
+            temp_directory=str(spill),
+            # Rows have numbers of their own, so their order in memory may be whatever is fastest.
+            preserve_insertion_order=False,
+            # Nothing is downloaded, ever: what the wheel holds must do.
+            autoinstall_known_extensions=False,
+            autoload_known_extensions=True,
+            **({"threads": threads} if threads else {}),
+        )
+        try:
+            yield Engine(backend)
+        finally:
+            backend.disconnect()
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)

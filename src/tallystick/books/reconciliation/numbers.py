@@ -1,0 +1,139 @@
+"""Numbers of any source as exact decimals, and decimals as whole minor units, as expressions; nothing is a float on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import ibis
+import ibis.expr.datatypes as dt
+
+from tallystick.books.reconciliation.rules import Amount, Decimals
+from tallystick.documents.money import MINOR_DIGITS, Rounding
+
+# Wide enough for any amount with nine decimals; narrower ones are faster, so typed columns keep what they have.
+_WIDE = "decimal(38, 9)"
+_FROM_FLOAT = "decimal(18, 4)"
+_SIX = "decimal(18, 6)"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A value, and where it could not be made of what stood there (None: it always can)."""
+
+    value: ibis.Value
+    bad: ibis.expr.types.BooleanValue | None = None
+    reason: str = ""
+
+
+def decimal_of(column: ibis.Value, mark: Decimals, wanted: str = _WIDE) -> Parsed:
+    """A column as a decimal: text by its decimal mark, with or without signs of thousands, (12.30) and 12.30- being negative."""
+    if column.type().is_decimal():
+        return Parsed(column)
+    if column.type().is_integer():
+        return Parsed(column.cast("decimal(19, 0)"))
+    if column.type().is_floating():
+        value = column.try_cast(_FROM_FLOAT if wanted == _WIDE else wanted)
+        return Parsed(value, column.notnull() & value.isnull(), "is no number, or too large")
+    text = column.cast("string").strip()
+    grouping = r"[\s'.\x{a0}\x{202f}]" if mark == "," else r"[\s',\x{a0}\x{202f}]"
+    plain = text.re_replace(grouping, "").replace(mark, ".") if mark == "," else text.re_replace(grouping, "")
+    plain = plain.re_replace(r"^\((.*)\)$", r"-\1").re_replace(r"^([^-]*)-$", r"-\1")
+    value = plain.try_cast(wanted)
+    return Parsed(value, (text.length() > 0) & value.isnull(), "is no number")
+
+
+def six_digits(column: ibis.Value, mark: Decimals) -> Parsed:
+    """A quantity or unit price with six decimals."""
+    parsed = decimal_of(column, mark, _SIX)
+    value = parsed.value if parsed.value.type() == dt.dtype(_SIX) else parsed.value.try_cast(_SIX)
+    bad = (
+        column.cast("string").strip().length().fill_null(0).__gt__(0) & value.isnull()
+        if parsed.bad is None
+        else parsed.bad
+    )
+    return Parsed(
+        value, None if column.type().is_integer() and column.type().nbytes <= 4 else bad, "is no number, or too large"
+    )
+
+
+def minor_units(table: ibis.Table, rule: Amount, currency: ibis.Value | str) -> Parsed:
+    """An amount in whole minor units of its currency."""
+    if rule.column:
+        parsed = decimal_of(table[rule.column], rule.decimal)
+        if rule.minor and table[rule.column].type().is_integer():
+            return Parsed(
+                parsed.value.cast("int64") if not _whole(table[rule.column]) else table[rule.column].cast("int64")
+            )
+    else:
+        parsed = _product(table, rule)
+    digits = _digits(currency) if not rule.minor else 0
+    kept = parsed.value.type()
+    if kept.is_decimal() and isinstance(digits, int) and kept.scale is not None and kept.scale <= digits:
+        return Parsed((parsed.value * 10**digits).cast("int64"), parsed.bad, parsed.reason)
+    scaled = parsed.value * (10**digits if isinstance(digits, int) else _power(digits))
+    if rule.rounds:
+        return Parsed(rounded(scaled, rule.rounds), parsed.bad, parsed.reason)
+    whole = scaled.floor().cast("int64")
+    too_fine = (whole.cast(_WIDE) != scaled.cast(_WIDE)).fill_null(False)
+    bad = too_fine if parsed.bad is None else parsed.bad | too_fine
+    return Parsed(
+        ibis.ifelse(bad, ibis.null("int64"), whole), bad, "is no number, or has more decimals than the currency"
+    )
+
+
+def _whole(column: ibis.Value) -> bool:
+    return bool(column.type().is_integer())
+
+
+def _product(table: ibis.Table, rule: Amount) -> Parsed:
+    """Price × quantity × (1 − discount), exactly: 6 + 4 + 6 decimals are the sixteen that fit."""
+    price = decimal_of(table[rule.price or ""], rule.decimal, _SIX)
+    quantity = decimal_of(table[rule.quantity or ""], rule.decimal, "decimal(12, 4)")
+    value = price.value.try_cast(_SIX) * quantity.value.try_cast("decimal(12, 4)")
+    if rule.discount:
+        discount = decimal_of(table[rule.discount], rule.decimal, "decimal(7, 6)").value.try_cast("decimal(7, 6)")
+        value *= ibis.literal(Decimal(1), type="decimal(1, 0)") - discount
+    missing = table[rule.price or ""].notnull() & table[rule.quantity or ""].notnull() & value.isnull()
+    return Parsed(value, missing, "price, quantity or discount is no number")
+
+
+def rounded(value: ibis.Value, rule: Rounding) -> ibis.Value:
+    """A decimal to a whole number, by floor and comparison: every engine knows these alike, and none knows both roundings."""
+    half = ibis.literal(Decimal("0.5"), type="decimal(2, 1)")
+    if rule is Rounding.HALF_UP:
+        away = (value.abs() + half).floor().cast("int64")
+        return ibis.ifelse(value < 0, -away, away)
+    whole = value.floor().cast("int64")
+    rest = value - whole.cast("decimal(19, 0)")
+    odd = (whole % 2).abs().cast("int64")
+    return whole + ibis.cases(
+        (rest > half, ibis.literal(1, "int64")), (rest < half, ibis.literal(0, "int64")), else_=odd
+    )
+
+
+def _digits(currency: ibis.Value | str) -> int | ibis.Value:
+    """Digits after the point: of one currency a number, of a column an expression."""
+    if isinstance(currency, str):
+        return MINOR_DIGITS[currency]
+    odd = {digits: [code for code, each in MINOR_DIGITS.items() if each == digits] for digits in (0, 3, 4)}
+    return ibis.cases(*((currency.isin(codes), digits) for digits, codes in odd.items()), else_=2)
+
+
+def _power(digits: ibis.Value) -> ibis.Value:
+    return ibis.cases(*((digits == each, 10**each) for each in (0, 3, 4)), else_=100)
+
+
+def converted(amount: ibis.Value, currency: ibis.Value | str, to: str, rates: dict[str, Decimal]) -> ibis.Value:
+    """Minor units of any currency in minor units of `to`, rounded half up; null where there is no rate."""
+    factors = {
+        code: rate.scaleb(MINOR_DIGITS[to] - MINOR_DIGITS[code]).quantize(Decimal("1e-12"))
+        for code, rate in rates.items()
+    }
+    factors[to] = Decimal(1)
+    if isinstance(currency, str):
+        factor: ibis.Value = ibis.literal(factors[currency], type="decimal(19, 12)")
+    else:
+        each = [(currency == code, ibis.literal(value, type="decimal(19, 12)")) for code, value in factors.items()]
+        factor = ibis.cases(*each, else_=ibis.null("decimal(19, 12)"))
+    return rounded(amount.cast("decimal(18, 0)") * factor, Rounding.HALF_UP)
