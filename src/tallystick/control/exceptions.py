@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from tallystick.control.lineage import read_lineage
@@ -41,6 +41,8 @@ class ExceptionOpening:
     currency: str | None = None
     due_in: timedelta = timedelta(hours=24)
     id: UUID = field(default_factory=new_id)
+    again: bool = False
+    """The order was held before: the work item that is open for it goes on, with its owner, notes and due time."""
 
 
 class ExceptionConflict(Exception):
@@ -54,16 +56,23 @@ class ExceptionResolved(Exception):
 async def open_exceptions(connection: Connection, openings: Sequence[ExceptionOpening]) -> set[UUID]:
     """Open work items inside the caller's transaction; returns the ids of the new ones.
 
-    A message has at most one open at a time: where there is one already, it stays as it is, with its owner and notes.
+    A message has at most one open at a time: where there is one already, it stays as it is, with its owner and notes. One that
+    had one before gets its owner.
     """
+    again = [each for each in openings if each.again]
+    going_on = await _hold_again(connection, again) if again else frozenset()
+    openings = [each for each in openings if not (each.again and each.transaction_id in going_on)]
     if not openings:
         return set()
     rows = await connection.fetch(
         """
         insert into exceptions (id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context,
-                                money_at_risk, currency, due_at)
+                                money_at_risk, currency, due_at, owner)
         select id, entity, transaction_id, message_id, type, stage, system, summary, reasons::jsonb, context, money, currency,
-               now() + due
+               now() + due,
+               (select earlier.owner from exceptions earlier
+                where earlier.transaction_id = e.transaction_id and earlier.message_id = e.message_id
+                order by earlier.opened_at desc limit 1)
         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
                     $9::text[], $10::jsonb[], $11::bigint[], $12::text[], $13::interval[])
             as e (id, entity, transaction_id, message_id, type, stage, system, summary, reasons, context, money, currency, due)
@@ -86,6 +95,26 @@ async def open_exceptions(connection: Connection, openings: Sequence[ExceptionOp
         [each.due_in for each in openings],
     )
     return {row["id"] for row in rows}
+
+
+async def _hold_again(connection: Connection, openings: Sequence[ExceptionOpening]) -> frozenset[UUID]:
+    """Give the open work items of held orders their new reasons; returns the transactions that have such an item."""
+    rows = await connection.fetch(
+        """
+        update exceptions e set summary = a.summary, reasons = a.reasons::jsonb, context = a.context,
+            money_at_risk = a.money, version = e.version + 1
+        from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bigint[])
+            as a (transaction_id, summary, reasons, context, money)
+        where e.transaction_id = a.transaction_id and e.state = 'open' and e.type = 'order.held'
+        returning e.transaction_id
+        """,
+        [each.transaction_id for each in openings],
+        [each.summary for each in openings],
+        [encode_json(each.reasons) for each in openings],
+        [each.context for each in openings],
+        [each.money_at_risk for each in openings],
+    )
+    return frozenset(row["transaction_id"] for row in rows)
 
 
 async def peek_exception(
@@ -192,6 +221,8 @@ class Closing:
     resolution: str
     """A past participle: checked_again, cancelled, rejected, …"""
     reason: str | None = None
+    held_again: bool = False
+    """Held it stays, so what is open for that is not done."""
 
 
 async def close_decided(connection: Connection, closings: Sequence[Closing]) -> None:
@@ -202,29 +233,41 @@ async def close_decided(connection: Connection, closings: Sequence[Closing]) -> 
         """
         update exceptions e set state = 'resolved', resolved_at = now(), resolved_by = c.resolved_by,
             resolution = c.resolution, resolution_reason = c.reason, version = e.version + 1
-        from unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
-            as c (transaction_id, resolved_by, resolution, reason)
+        from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bool[])
+            as c (transaction_id, resolved_by, resolution, reason, held_again)
         where e.transaction_id = c.transaction_id and e.state = 'open' and e.stage in ('intake', 'commitment')
+            and not (c.held_again and e.type = 'order.held')
         """,
         [each.transaction_id for each in closings],
         [each.by for each in closings],
         [each.resolution for each in closings],
         [each.reason for each in closings],
+        [each.held_again for each in closings],
     )
 
 
-async def holding_codes(connection: Connection, transaction_ids: Sequence[UUID]) -> dict[UUID, frozenset[str]]:
-    """The reason codes for which these transactions' orders are held; absent where none is."""
+class Holding(NamedTuple):
+    """The reason codes for which an order is held, and those that a person has overridden already."""
+
+    codes: frozenset[str] = frozenset()
+    overridden: frozenset[str] = frozenset()
+
+
+async def holdings(connection: Connection, transaction_ids: Sequence[UUID]) -> dict[UUID, Holding]:
+    """Why these transactions' orders are held; absent where one is not."""
     rows = await connection.fetch(
         """
-        select transaction_id, array_agg(reason ->> 'code') as codes
-        from exceptions, jsonb_array_elements(reasons) as reason
-        where transaction_id = any($1::uuid[]) and state = 'open' and type = 'order.held'
-        group by transaction_id
+        select transaction_id, array(select reason ->> 'code' from jsonb_array_elements(reasons) as reason) as codes, context
+        from exceptions where transaction_id = any($1::uuid[]) and state = 'open' and type = 'order.held'
         """,
         list(transaction_ids),
     )
-    return {row["transaction_id"]: frozenset(row["codes"]) for row in rows}
+    return {row["transaction_id"]: Holding(frozenset(row["codes"]), overridden_in(row["context"])) for row in rows}
+
+
+def overridden_in(context: Mapping[str, Any]) -> frozenset[str]:
+    """The reason codes that a person has overridden for the order as it is, from its exception's context."""
+    return frozenset(context.get("overridden", ()))
 
 
 async def early_messages(connection: Connection, transaction_ids: Sequence[UUID]) -> list[UUID]:
@@ -297,15 +340,26 @@ async def list_exceptions(
 async def read_exception(
     connection: Connection, exception_id: UUID, entities: Sequence[str] | None
 ) -> dict[str, Any] | None:
-    """One work item with its whole story: reasons, context, notes, documents, lineage, and its message's attempts."""
+    """One work item with its whole story: reasons, context, notes, documents, lineage, and its message's attempts.
+
+    A message that failed again after somebody retried it has a new work item; the notes of those before belong to its story.
+    """
     row = await connection.fetchrow(
         "select * from exceptions where id = $1 and ($2::text[] is null or entity = any($2))", exception_id, entities
     )
     if row is None:
         return None
     notes = await connection.fetch(
-        "select at, principal, action, note, detail from exception_notes where exception_id = $1 order by id",
+        """
+        select at, principal, action, note, detail from exception_notes
+        where exception_id = $1 or exception_id in (
+            select id from exceptions where transaction_id = $2 and message_id = $3 and opened_at < $4)
+        order by id
+        """,
         exception_id,
+        row["transaction_id"],
+        row["message_id"],
+        row["opened_at"],
     )
     documents = await connection.fetch(
         """

@@ -8,7 +8,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from tallystick.control.audit import SYSTEM, AuditEntry
-from tallystick.control.exceptions import holding_codes
+from tallystick.control.exceptions import Holding, holdings
 from tallystick.documents.decision import CheckResult, Decision, gravest
 from tallystick.documents.transaction import IntakeState
 from tallystick.mailbox.messages import Done
@@ -31,24 +31,28 @@ async def check_orders_again(flow: Flow, works: Sequence[Work]) -> Sequence[Resu
     for work in works:
         if work.dossier.transaction.intake is IntakeState.HELD:
             by_entity.setdefault(work.dossier.transaction.entity, []).append(work)
+    async with flow.pool.acquire() as connection:
+        known = await holdings(connection, [work.dossier.transaction.id for work in works])
+    held_for = {work.delivery.id: known.get(work.dossier.transaction.id, Holding()) for work in works}
     checked = await asyncio.gather(
         *(
-            flow.checks.check(flow.settings.entities[name], [work.dossier.order for work in group])
+            flow.checks.check(
+                flow.settings.entities[name],
+                [work.dossier.order for work in group],
+                overrides=[held_for[work.delivery.id].overridden for work in group],
+            )
             for name, group in by_entity.items()
         )
     )
-    async with flow.pool.acquire() as connection:
-        known = await holding_codes(connection, [work.dossier.transaction.id for work in works])
     results: dict[UUID, Result] = {}
     for group, found in zip(by_entity.values(), checked, strict=True):
         for work, result in zip(group, found, strict=True):
-            codes = known.get(work.dossier.transaction.id, frozenset())
-            results[work.delivery.id] = _checked(flow, work, result, codes)
+            results[work.delivery.id] = _checked(flow, work, result, held_for[work.delivery.id])
     return [results.get(work.delivery.id) or unasked(Done(Outcome())) for work in works]
 
 
-def _checked(flow: Flow, work: Work, results: Sequence[CheckResult], known: frozenset[str]) -> Result:
-    """The answer for one order; `known` are the codes that its open exception holds it for."""
+def _checked(flow: Flow, work: Work, results: Sequence[CheckResult], known: Holding) -> Result:
+    """The answer for one order; `known` is why its open exception holds it."""
     transaction, system = work.dossier.transaction, work.delivery.system
     missing = missing_facts(results)
     if missing is not None and missing.system_value == system:
@@ -59,9 +63,9 @@ def _checked(flow: Flow, work: Work, results: Sequence[CheckResult], known: froz
         return Done(Outcome(messages=(check_again(transaction.id, transaction.entity, waits_for),)))
     decision = gravest(list(results))
     holding = {reason.code for result in results for reason in result.reasons if reason.decision is not Decision.ACCEPT}
-    if decision is Decision.HOLD and holding == known:
+    if decision is Decision.HOLD and holding == known.codes:
         return Done(Outcome())  # its exception says so already
-    outcome = redecide(flow, work.dossier, work.dossier.order, None, results, SYSTEM)
+    outcome = redecide(flow, work.dossier, work.dossier.order, None, results, SYSTEM, known.overridden)
     entry = AuditEntry(
         SYSTEM,
         "order.check_again",

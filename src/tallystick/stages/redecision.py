@@ -7,7 +7,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from tallystick.checks.promises import PromiseRaceError
-from tallystick.control.exceptions import Closing, resolve_exceptions
+from tallystick.control.exceptions import Closing, ExceptionOpening, resolve_exceptions
 from tallystick.documents.decision import CheckResult, Decision, gravest
 from tallystick.documents.event import EventType
 from tallystick.documents.order import Order
@@ -40,10 +40,12 @@ def redecide(
     body: JsonText | None,
     results: Sequence[CheckResult],
     by: str,
+    overridden: frozenset[str] = frozenset(),
 ) -> Outcome:
     """What follows from new results of an undecided order; `body` is a new revision, None the order in force.
 
-    Its open exceptions close, and it is accepted, held with a new one, or rejected.
+    Its open exceptions close, and it is accepted or rejected; held again it keeps the exception that it has, which remembers
+    the reason codes that a person has overridden.
     """
     transaction = dossier.transaction
     revision = transaction.order_revision if body is None else max(dossier.orders) + 1
@@ -65,8 +67,20 @@ def redecide(
     if body is not None:
         documents = (DocumentRecord(transaction.id, "order", order.order_number, order.channel, body, revision),)
     news = flow.news(transaction, EventType.ORDER_RELEASED, {"by": by}) if accepted else ()
-    closing = Closing(transaction.id, by, "checked_again")
-    return replace(outcome, change=change, documents=documents, closings=(closing,), messages=news + outcome.messages)
+    closing = Closing(transaction.id, by, "checked_again", held_again=decision is Decision.HOLD)
+    return replace(
+        outcome,
+        change=change,
+        documents=documents,
+        closings=(closing,),
+        exceptions=tuple(_again(each, overridden) for each in outcome.exceptions),
+        messages=news + outcome.messages,
+    )
+
+
+def _again(opening: ExceptionOpening, overridden: frozenset[str]) -> ExceptionOpening:
+    context = opening.context | ({"overridden": sorted(overridden)} if overridden else {})
+    return replace(opening, context=context, again=True)
 
 
 async def record_decided(flow: Flow, connection: Connection, outcome: Outcome) -> None:

@@ -9,7 +9,14 @@ from uuid import UUID
 
 from tallystick.control.access import Principal
 from tallystick.control.audit import AuditEntry, write_audit
-from tallystick.control.exceptions import Closing, lock_exception, note_exception, peek_exception, resolve_exceptions
+from tallystick.control.exceptions import (
+    Closing,
+    lock_exception,
+    note_exception,
+    overridden_in,
+    peek_exception,
+    resolve_exceptions,
+)
 from tallystick.control.lineage import LineageFact
 from tallystick.documents.decision import Decision, gravest
 from tallystick.documents.event import EventType
@@ -138,6 +145,8 @@ async def _decide_again(flow: Flow, act: _Act, found: dict[str, Any], dossier: D
     codes = act.overrides
     if codes is None:
         codes = frozenset(each["code"] for each in found["reasons"])
+    if act.order is None:  # what was overridden before was so for this order; a corrected one is another matter
+        codes |= overridden_in(found["context"])
     entity = flow.settings.entities[transaction.entity]
     results = (await flow.checks.check(entity, [order], overrides=[codes]))[0]
     decision = gravest(list(results))
@@ -146,7 +155,7 @@ async def _decide_again(flow: Flow, act: _Act, found: dict[str, Any], dossier: D
         locked = await _locked_transaction(connection, transaction)
         await _locked(connection, act, found)
         if decision is not Decision.REJECT:
-            outcome = redecide(flow, dossier, order, act.body, results, act.principal.name)
+            outcome = redecide(flow, dossier, order, act.body, results, act.principal.name, codes)
             await clear_way(connection, locked, by=act.principal.name, resolution="checked_again", reason=act.reason)
             await record_decided(flow, connection, outcome)
             result["revision"] = transaction.order_revision if act.body is None else max(dossier.orders) + 1

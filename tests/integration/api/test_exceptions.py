@@ -179,11 +179,11 @@ async def test_retry_checks_a_held_order_again(served: Served) -> None:
     held = await hold(served)
     async with served.acting_as("east_operator", **SEEN) as operator:
         answer = await operator.post(f"/v1/exceptions/{held['exception_id']}:retry")
-        old = await story(operator, held["exception_id"])
-        new = (await operator.get(f"/v1/exceptions?transaction_id={held['transaction_id']}")).json()["items"]
+        told = await story(operator, held["exception_id"])
+        there = (await operator.get(f"/v1/exceptions?transaction_id={held['transaction_id']}")).json()["items"]
     assert (answer.status_code, answer.json()["decision"]) == (200, "hold")
-    assert (old["state"], old["resolution"]) == ("resolved", "checked_again")
-    assert [each["id"] for each in new] != [held["exception_id"]]
+    assert (told["state"], [each["action"] for each in told["notes"]]) == ("open", ["retry"])
+    assert [each["id"] for each in there] == [held["exception_id"]]
 
 
 async def test_retry_replays_a_dead_letter_as_it_is(served: Served) -> None:

@@ -16,10 +16,11 @@ from tallystick.control.exceptions import (
     ExceptionConflict,
     ExceptionOpening,
     ExceptionResolved,
+    Holding,
     assign_exception,
     close_decided,
     early_messages,
-    holding_codes,
+    holdings,
     list_exceptions,
     lock_exception,
     note_exception,
@@ -56,6 +57,27 @@ async def test_a_message_has_one_open_exception_and_a_new_one_after_that_was_clo
         assert await resolve_exceptions(connection, by="mary", resolution="retried", message_ids=[message]) == 0
         second = await opened(connection, message_id=message)
         assert second != first
+
+
+async def test_a_message_that_fails_again_comes_back_to_its_owner_with_what_was_noted(
+    pool: Pool, make_transaction: MakeTransaction
+) -> None:
+    transaction_id, message = await make_transaction(), uuid4()
+    async with pool.acquire() as connection:
+        first = await opened(connection, transaction_id=transaction_id, message_id=message, type="commitment.rejected")
+        await assign_exception(connection, first, "mary")
+        await note_exception(connection, first, "mary", "comment", "product is created now")
+        await resolve_exceptions(connection, by="mary", resolution="retried", message_ids=[message])
+        second = await opened(connection, transaction_id=transaction_id, message_id=message, type="commitment.rejected")
+        other = await opened(connection, transaction_id=transaction_id, message_id=uuid4(), type="commitment.rejected")
+        await note_exception(connection, second, "mary", "comment", "it was another one")
+        notes = {}
+        for each in (first, second, other):
+            shown = await read_exception(connection, each, None)
+            assert shown is not None
+            notes[each] = (shown["owner"], [note["note"] for note in shown["notes"]])
+    earlier = "product is created now"
+    assert notes == {first: ("mary", [earlier]), second: ("mary", [earlier, "it was another one"]), other: (None, [])}
 
 
 async def test_it_is_due_after_the_time_that_policy_gives(pool: Pool) -> None:
@@ -162,6 +184,8 @@ async def test_the_codes_that_hold_an_order_are_those_of_its_open_exception(
     transaction_id, free = await make_transaction(), await make_transaction()
     reasons = ({"code": "credit.on_hold"}, {"code": "price.below_list"})
     async with pool.acquire() as connection:
-        await opened(connection, transaction_id=transaction_id, reasons=reasons)
-        found = await holding_codes(connection, [transaction_id, free])
-    assert found == {transaction_id: frozenset({"credit.on_hold", "price.below_list"})}
+        context = {"overridden": ["tax.differs"]}
+        await opened(connection, transaction_id=transaction_id, reasons=reasons, context=context)
+        found = await holdings(connection, [transaction_id, free])
+    codes = frozenset({"credit.on_hold", "price.below_list"})
+    assert found == {transaction_id: Holding(codes, frozenset({"tax.differs"}))}

@@ -50,9 +50,24 @@ async def test_retry_checks_again_and_says_what_still_holds_it(company: Company)
     transaction_id, exception = await held(company, cheap())
     result = await company.work(exception, "retry", by="operator")
     assert (result["decision"], result["reasons"][0]["code"]) == ("hold", "price.below_list")
+    assert (await company.exception(transaction_id, "order.held"))["id"] == exception["id"]
+
+
+async def test_held_again_it_keeps_its_owner_its_notes_and_its_due_time(company: Company) -> None:
+    body = cheap()
+    transaction_id, exception = await held(company, body)
+    await company.work(exception, "assign", {"owner": "jane.doe"}, by="operator")
+    await company.call("POST", f"/exceptions/{exception['id']}:comment", {"text": "they call back"}, by="operator")
+    dearer = body | {"lines": [body["lines"][0] | {"unit_price": "9.50"}]}
+    seen = await company.exception(transaction_id, "order.held")
+    assert (await company.work(seen, "amend", {"order": dearer}, by="finance"))["decision"] == "hold"
     again = await company.exception(transaction_id, "order.held")
-    assert again["id"] != exception["id"]
-    assert (await company.call("GET", f"/exceptions/{exception['id']}"))["resolution"] == "checked_again"
+    kept = ("id", "owner", "opened_at", "due_at")
+    assert [again[name] for name in kept] == [exception["id"], "jane.doe", exception["opened_at"], exception["due_at"]]
+    assert [each["action"] for each in again["notes"]] == ["assign", "comment", "amend"]
+    assert [each["order_value"] for each in again["reasons"]] == ["9.50"]
+    assert (again["money_at_risk"], "9.50" in again["summary"]) == (500, True)
+    assert again["version"] > seen["version"]
 
 
 async def test_amended_it_goes_on_with_both_revisions_kept(company: Company) -> None:
@@ -99,7 +114,30 @@ async def test_one_overridden_reason_leaves_the_other_holding(company: Company) 
     result = await company.work(exception, "override", {"reason": "terms agreed", "codes": ["customer.terms_differ"]})
     assert result["decision"] == "hold"
     left = await company.exception(transaction_id, "order.held")
-    assert [each["code"] for each in left["reasons"] if each["decision"] == "hold"] == ["price.below_list"]
+    assert [each["code"] for each in left["reasons"]] == ["price.below_list"]
+
+
+async def test_reasons_are_overridden_one_after_the_other_by_whoever_may(company: Company) -> None:
+    transaction_id, exception = await held(company, cheap(payment_terms="NET10"))
+    terms = {"reason": "terms agreed", "codes": ["customer.terms_differ"]}
+    assert (await company.work(exception, "override", terms, by="finance"))["decision"] == "hold"
+    left = await company.exception(transaction_id, "order.held")
+    assert (await company.work(left, "retry", by="operator"))["reasons"][0]["code"] == "price.below_list"
+    left = await company.exception(transaction_id, "order.held")
+    price = {"reason": "price agreed", "codes": ["price.below_list"]}
+    assert (await company.work(left, "override", price, by="operator"))["decision"] == "accept"
+    await company.reach(transaction_id, commitment="committed")
+
+
+async def test_what_was_overridden_holds_the_order_again_once_it_is_amended(company: Company) -> None:
+    body = cheap(payment_terms="NET10")
+    transaction_id, exception = await held(company, body)
+    await company.work(exception, "override", {"reason": "price agreed", "codes": ["price.below_list"]})
+    left = await company.exception(transaction_id, "order.held")
+    cheaper = body | {"payment_terms": None, "lines": [body["lines"][0] | {"unit_price": "1.00"}]}
+    assert (await company.work(left, "amend", {"order": cheaper}))["decision"] == "hold"
+    left = await company.exception(transaction_id, "order.held")
+    assert [each["code"] for each in left["reasons"]] == ["price.below_list"]
 
 
 async def test_rejected_it_goes_back_to_its_channel(company: Company) -> None:
