@@ -20,6 +20,7 @@ from tallystick.mailbox.dead_letters import (
     MessageFilter,
     dead_ids,
     list_messages,
+    places_of,
     queue_depths,
     read_message,
 )
@@ -44,6 +45,7 @@ class ReplayFilter(Document):
     transaction_id: UUID | None = None
     dry_run: StrictBool = False
     """Only count them."""
+    reason: LongText | None = None
 
 
 class Discard(Document):
@@ -131,17 +133,19 @@ async def replay_many(
     named: ReplayFilter,
     principal: Principal = allowed("messages.replay"),
 ) -> dict[str, Any]:
-    """At most 10,000 at once; `dry_run` says how many it would be."""
+    """At most 10,000 at once; `dry_run` says how many it would be. Each is on record with its transaction."""
     wanted = MessageFilter(principal.entity_filter, "dead", named.stage, named.system, named.kind, named.transaction_id)
     async with context.flow.pool.acquire() as connection, connection.transaction():
         ids = await dead_ids(connection, wanted)
         if named.dry_run:
             return {"would_replay": len(ids)}
+        places = await places_of(connection, ids)
         replayed = await replay_dead(context.flow, connection, ids, by=principal.name)
-        chosen = named.model_dump(mode="json", exclude={"dry_run"}, exclude_none=True)
-        detail = {"filter": chosen, "replayed": len(replayed)}
+        chosen = named.model_dump(mode="json", exclude={"dry_run", "reason"}, exclude_none=True)
+        found = [{"id": each, **places[each]} for each in replayed]
         await write_audit(
-            connection, [AuditEntry(principal.name, "message.replay", "messages", "filter", detail=detail)]
+            connection,
+            [_entry(principal, "message.replay", each, named.reason, {"filter": chosen}) for each in found],
         )
     return {"replayed": len(replayed)}
 

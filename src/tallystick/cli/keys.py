@@ -25,6 +25,10 @@ def create(
     name: Annotated[str, typer.Argument(help="The principal the key is for, such as webshop or jane.doe.")],
     role: Annotated[list[str], typer.Option(help=f"One or more of: {', '.join(sorted(PERMISSIONS))}.")],
     entity: Annotated[list[str] | None, typer.Option(help="Entities it acts for; default all.")] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="Permissions to narrow it to, such as orders.create; default: all of its roles."),
+    ] = None,
     valid_days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 365,
     settings: SettingsFile = None,
     as_json: AsJson = False,
@@ -42,8 +46,8 @@ def create(
         expires_at = datetime.now(UTC) + timedelta(days=valid_days)
         try:
             async with pool.acquire() as connection, connection.transaction():
-                made = await create_key(connection, name, role, entities, expires_at=expires_at)
-                detail = {"principal": name, "roles": role, "entities": entities}
+                made = await create_key(connection, name, role, entities, scopes=scope or None, expires_at=expires_at)
+                detail = {"principal": name, "roles": role, "entities": entities, "scopes": scope or None}
                 await write_audit(connection, [AuditEntry("command line", "key.create", "key", made.id, detail=detail)])
                 return made
         except ValueError as error:

@@ -61,7 +61,7 @@ def list_live(
             each["kind"],
             each["attempts"],
             instant(each["available_at"]),
-            each["last_failure"],
+            (each["last_failure"] or {}).get("message"),
         ),
     )
 
@@ -134,10 +134,10 @@ def replay(
             answer = hub.post(
                 f"/messages/{message}:replay", {"payload": payload and read_document(payload), "reason": reason}
             )
-        elif payload or reason:
-            raise WrongUse("--payload and --reason go with one MESSAGE")
+        elif payload:
+            raise WrongUse("--payload goes with one MESSAGE")
         else:
-            answer = hub.post("/messages:replay", {**wanted, "dry_run": dry_run})
+            answer = hub.post("/messages:replay", {**wanted, "dry_run": dry_run, "reason": reason})
     _show(answer, as_json)
 
 

@@ -103,6 +103,14 @@ async def dead_ids(connection: Connection, wanted: MessageFilter, *, limit: int 
     return [row["id"] for row in rows]
 
 
+async def places_of(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+    """The entity and transaction of live messages."""
+    rows = await connection.fetch(
+        "select id, entity, transaction_id from messages where id = any($1::uuid[])", list(ids)
+    )
+    return {row["id"]: {"entity": row["entity"], "transaction_id": row["transaction_id"]} for row in rows}
+
+
 async def replay_messages(
     connection: Connection, ids: Sequence[UUID], *, payload: dict[str, Any] | None = None
 ) -> list[UUID]:

@@ -326,7 +326,10 @@ def _verdict(delivery: Delivery, failure: Failure) -> tuple[str, str]:
     if isinstance(failure, Early):
         return "early", "came too early and goes on by itself when it can"
     if isinstance(failure, Rejected):
-        return "rejected", f"was rejected by {failure.system}"
+        return (
+            "rejected",
+            f"was rejected by {failure.system}" if failure.asked else f"was not sent to {delivery.system}",
+        )
     return "dead_letter", f"failed for good at {delivery.system}"
 
 

@@ -19,7 +19,10 @@ async def state_of(served: Served, message_id: str) -> str | None:
 
 async def records(served: Served, action: str, object_id: str) -> list[dict[str, Any]]:
     rows = await served.pool.fetch(
-        "select principal, reason, detail from audit_entries where action = $1 and object_id = $2 order by id desc",
+        """
+        select principal, reason, detail, transaction_id from audit_entries
+        where action = $1 and object_id = $2 order by id desc
+        """,
         action,
         object_id,
     )
@@ -137,7 +140,8 @@ async def test_filter_counts_first_and_replays_only_what_it_names(served: Served
         assert (await east.post("/v1/messages:replay", json=named)).json() == {"replayed": 1}
         assert await state_of(served, first.message_id) == "ready"
         assert await state_of(served, second.message_id) == "dead"
-        rest = await everywhere.post("/v1/messages:replay", json={"stage": "commitment"})
+        body = {"stage": "commitment", "reason": "the list is loaded"}
+        rest = await everywhere.post("/v1/messages:replay", json=body)
     assert rest.json()["replayed"] >= 2
     assert await state_of(served, second.message_id) == await state_of(served, west.message_id) == "ready"
     exceptions = await served.pool.fetch(
@@ -145,7 +149,10 @@ async def test_filter_counts_first_and_replays_only_what_it_names(served: Served
         [first.exception_id, second.exception_id, west.exception_id],
     )
     assert {each["state"] for each in exceptions} == {"resolved"}
-    assert (await records(served, "message.replay", "filter"))[0]["detail"]["filter"] == {"stage": "commitment"}
+    for each in (second, west):
+        [record] = await records(served, "message.replay", each.message_id)
+        assert (record["reason"], record["detail"]) == ("the list is loaded", {"filter": {"stage": "commitment"}})
+        assert str(record["transaction_id"]) == str(each.transaction_id)
 
 
 @pytest.mark.parametrize(

@@ -323,6 +323,7 @@ def test_lists_go_on_over_pages_up_to_the_limit(tallystick: Command, installatio
         (("orders", "submit", "nowhere.json"), {}, 2, "nowhere.json: cannot be read"),
         (("orders", "submit", "orders.xlsx"), {}, 2, "which format is it?"),
         (("keys", "create", "x", "--role", "king"), {}, 2, "roles: 'king' is not one of admin"),
+        (("keys", "create", "x", "--role", "sales", "--scope", "all"), {}, 2, "scopes: 'all' is not one of audit.read"),
         (("keys", "revoke", "nobody"), {}, 1, "there is no valid key 'nobody'"),
     ],
 )
