@@ -7,12 +7,13 @@ from tallystick.books.sources.choices import Choices
 from tallystick.books.sources.engine import open_engine
 from tallystick.books.sources.examination import examine
 from tallystick.books.sources.failure import SourceError
-from tallystick.books.sources.loading import FILE_COLUMN, ROW_COLUMN, Loaded, QuarantinedValue, load
+from tallystick.books.sources.loading import FILE_COLUMN, ID_COLUMN, ROW_COLUMN, Loaded, QuarantinedValue, load
 from tallystick.books.sources.source import Column, Source
 from tallystick.books.sources.values import Wanted
 
 __all__ = [
     "FILE_COLUMN",
+    "ID_COLUMN",
     "ROW_COLUMN",
     "Choices",
     "Column",

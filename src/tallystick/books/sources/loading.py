@@ -23,8 +23,10 @@ _REASONS = {
     "UNQUOTED VALUE": "a quote that does not end",
     "LINE SIZE OVER MAXIMUM": "a line of more than two million bytes",
 }
-FILE_COLUMN, ROW_COLUMN = "source_file", "source_row"
-"""Columns that each loaded table has beside those wanted: the file's name, and the row in it as an editor counts."""
+FILE_COLUMN, ROW_COLUMN, ID_COLUMN = "source_file", "source_row", "source_id"
+"""Columns that each loaded table has beside those wanted: the file's name, the row in it as an editor counts, and a number
+that no other row of the source has."""
+_ROWS_A_FILE = 10**11
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Loaded:
     """A source in the engine. `rows_in` is always `kept` plus `quarantined`."""
 
     table: str
-    """Name of a view of the rows that could be read, with the columns wanted, source_file and source_row."""
+    """Name of a view of the rows that could be read, with the columns wanted, source_file, source_row and source_id."""
     quarantine: str
     """Name of a table of the values that could not: file, row, column, value, reason."""
     kept: int = 0
@@ -83,11 +85,16 @@ def load(
         '(file VARCHAR, "row" BIGINT, "column" VARCHAR, value VARCHAR, reason VARCHAR)'
     )
     views = []
-    for file in source.files:
-        try:
-            views.append(_load_file(connection, file, wanted, loaded))
-        except duckdb.Error as error:
-            raise SourceError(f"{file.path} can't be read: {str(error).partition(chr(10))[0]}") from error
+    (ordered,) = connection.execute("SELECT current_setting('preserve_insertion_order')").fetchall()[0]
+    connection.execute("SET preserve_insertion_order = true")  # a row's place in the table is its place in the file
+    try:
+        for place, file in enumerate(source.files):
+            try:
+                views.append(_load_file(connection, file, wanted, loaded, place * _ROWS_A_FILE))
+            except duckdb.Error as error:
+                raise SourceError(f"{file.path} can't be read: {str(error).partition(chr(10))[0]}") from error
+    finally:
+        connection.execute(f"SET preserve_insertion_order = {bool(ordered)}")
     connection.execute(f"CREATE OR REPLACE VIEW {identifier(table)} AS {' UNION ALL BY NAME '.join(views)}")
     sql = f'SELECT reason, count(DISTINCT (file, "row")) FROM {identifier(loaded.quarantine)} GROUP BY 1 ORDER BY 2 DESC, 1'
     loaded.reasons = {str(reason): int(number) for reason, number in connection.execute(sql).fetchall()}
@@ -106,7 +113,7 @@ def _known(source: Source, wanted: Mapping[str, Wanted]) -> dict[str, Wanted]:
 
 
 def _load_file(
-    connection: duckdb.DuckDBPyConnection, file: SourceFile, wanted: Mapping[str, Wanted], loaded: Loaded
+    connection: duckdb.DuckDBPyConnection, file: SourceFile, wanted: Mapping[str, Wanted], loaded: Loaded, first: int
 ) -> str:
     """Load one file into a table of its own, and give the SELECT of its kept rows."""
     relation = attach(connection, file)
@@ -131,7 +138,8 @@ def _load_file(
     loaded.kept += kept
     loaded.quarantined += wrong
     names = ", ".join(identifier(each) for each in wanted)
-    return f"SELECT {names}, {name} AS {FILE_COLUMN}, {row} AS {ROW_COLUMN} FROM {of} WHERE _raw IS NULL"
+    places = f"{name} AS {FILE_COLUMN}, {row} AS {ROW_COLUMN}, {first} + {row} AS {ID_COLUMN}"
+    return f"SELECT {names}, {places} FROM {of} WHERE _raw IS NULL"
 
 
 def _reading_sql(relation: str, names: Sequence[str], readings: Sequence[Reading]) -> str:

@@ -107,8 +107,8 @@ def _money(
     unknown = (f"{code} IS NULL OR NOT ({known})", "no currency of ISO 4217 beside it")
     finer = ()
     if not wanted.round_finer:
-        tests = " OR ".join(f"({_has(code, each)} AND {_finer(raw, column, form, each)})" for each in all_digits)
-        finer = ((tests, "finer than the currency's minor unit"),)
+        tests = " ".join(f"WHEN {_has(code, each)} THEN {_finer(raw, column, form, each)}" for each in all_digits)
+        finer = ((f"CASE {tests} ELSE false END", "finer than the currency's minor unit"),)
     return Reading(sources, values, (unknown, *reasons, *finer, too_large))
 
 
