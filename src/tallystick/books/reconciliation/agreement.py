@@ -75,9 +75,7 @@ def minor_of(pair: ibis.Table, amount: Decimal, rules: Rules) -> ibis.Value | in
     if not (rules.left.columns.currency or rules.right.columns.currency):
         return int(amount.scaleb(MINOR_DIGITS[rules.currency]))
     currency = ibis.coalesce(pair[LEFT + "currency"], pair[RIGHT + "currency"])
-    by_digits = {
-        digits: [code for code, each in MINOR_DIGITS.items() if each == digits] for digits in (0, 3, 4)
-    }
+    by_digits = {digits: [code for code, each in MINOR_DIGITS.items() if each == digits] for digits in (0, 3, 4)}
     return ibis.cases(
         *((currency.isin(codes), int(amount.scaleb(digits))) for digits, codes in by_digits.items()),
         else_=int(amount.scaleb(2)),

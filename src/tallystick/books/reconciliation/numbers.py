@@ -45,15 +45,18 @@ def decimal_of(column: ibis.Value, mark: Decimals, wanted: str = _WIDE) -> Parse
 
 def six_digits(column: ibis.Value, mark: Decimals) -> Parsed:
     """A quantity or unit price with six decimals."""
+    kind, too_large = column.type(), "is too large"
+    if kind.is_integer() and kind.nbytes <= 4:
+        return Parsed(column.cast(_SIX))
+    if kind.is_decimal() and kind.scale <= 6 and kind.precision - kind.scale <= 12:
+        return Parsed(column.cast(_SIX))
+    if kind.is_integer():  # a cast that may fail costs five times as much as asking first
+        fits = column.between(-(10**12) + 1, 10**12 - 1)
+        return Parsed(ibis.ifelse(fits, column, ibis.null(kind)).cast(_SIX), ~fits, too_large)
     parsed = decimal_of(column, mark, _SIX)
     value = parsed.value if parsed.value.type() == dt.dtype(_SIX) else parsed.value.try_cast(_SIX)
-    bad = (
-        column.cast("string").strip().length().fill_null(0).__gt__(0) & value.isnull()
-        if parsed.bad is None
-        else parsed.bad
-    )
     return Parsed(
-        value, None if column.type().is_integer() and column.type().nbytes <= 4 else bad, "is no number, or too large"
+        value, column.notnull() & value.isnull() if parsed.bad is None else parsed.bad, "is no number, or too large"
     )
 
 
@@ -62,9 +65,7 @@ def minor_units(table: ibis.Table, rule: Amount, currency: ibis.Value | str) -> 
     if rule.column:
         parsed = decimal_of(table[rule.column], rule.decimal)
         if rule.minor and table[rule.column].type().is_integer():
-            return Parsed(
-                parsed.value.cast("int64") if not _whole(table[rule.column]) else table[rule.column].cast("int64")
-            )
+            return Parsed(table[rule.column].cast("int64"))
     else:
         parsed = _product(table, rule)
     digits = _digits(currency) if not rule.minor else 0
@@ -80,10 +81,6 @@ def minor_units(table: ibis.Table, rule: Amount, currency: ibis.Value | str) -> 
     return Parsed(
         ibis.ifelse(bad, ibis.null("int64"), whole), bad, "is no number, or has more decimals than the currency"
     )
-
-
-def _whole(column: ibis.Value) -> bool:
-    return bool(column.type().is_integer())
 
 
 def _product(table: ibis.Table, rule: Amount) -> Parsed:

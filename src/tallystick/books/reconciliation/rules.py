@@ -338,6 +338,12 @@ class Rules(Rule):
                 if "reference" not in named[owner]:
                     yield ("match", index, "contained"), f"needs reference, which {owner}.columns does not name"
 
+    @property
+    def many_currencies(self) -> bool:
+        """Whether a row's currency is its own, and not the same for all."""
+        columns = (self.left.columns.currency, self.right.columns.currency)
+        return self.currencies is None and any(each is not None and each.column is not None for each in columns)
+
     def compared(self, match: Match) -> tuple[str, ...]:
         """The fields that must agree for `match` besides those it finds rows by."""
         if match.compare is not None:

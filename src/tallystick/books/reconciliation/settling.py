@@ -43,20 +43,24 @@ def can_settle(match: Match) -> bool:
     return match.kind is Kind.ONE_TO_ONE and match.on == ("key",) and not (match.fuzzy or match.contained)
 
 
-def settle(engine: Engine, left: Prepared, right: Prepared, match: Match, rules: Rules, counts: tuple[int, int]) -> Settled:
+def settle(
+    engine: Engine, left: Prepared, right: Prepared, match: Match, rules: Rules, counts: tuple[int, int]
+) -> Settled:
     """Take out the pairs that agree by `match`, the first of the rules. `counts` are the rows of both sides.
 
     Rows whose key comes more than once are never taken out here, for which of them belongs to which is a question of its own.
     """
     fields = [*rules.compared(match), *(["date"] if match.days else [])]
+    if rules.many_currencies:
+        fields.append("currency")
     sides = [_hashed(each, fields, prefix) for each, prefix in ((left, LEFT), (right, RIGHT))]
     tally = engine.keep("settled", _tally(sides[0], sides[1], match, rules))
-    agreed = _agreed(engine, tally)
+    agreed = _agreed(engine, tally, rules)
     repeated = _repeated(engine, tally, sides, counts)
     numbers = [_open(tally, side, None if repeated is None else repeated[side]) for side in (0, 1)]
     if repeated is not None:
         doubtful = engine.keep("settled_repeated", _tally(repeated[0], repeated[1], match, rules))
-        agreed = _less(agreed, _agreed(engine, doubtful))
+        agreed = _less(agreed, _agreed(engine, doubtful, rules))
     return Settled(agreed, *numbers)
 
 
@@ -67,7 +71,7 @@ def _hashed(side: Prepared, fields: list[str], prefix: str) -> ibis.Table:
     # The engine's own hash takes any number of columns, so that no text is put together for it.
     hashed = ibis.udf.scalar.builtin(_parts_of(len(kinds)), name="hash", signature=(kinds, "uint64"))
     code = ibis.ifelse(rows["sound"], hashed(*(rows[each] for each in side.parts)), ibis.null("uint64"))
-    carried = dict.fromkeys(["row", "amount", "currency", *fields])
+    carried = dict.fromkeys(["row", "amount", *fields])
     return rows.select(**{prefix + "hash": code}, **{prefix + each: rows[each] for each in carried})
 
 
@@ -87,10 +91,8 @@ def _tally(left: ibis.Table, right: ibis.Table, match: Match, rules: Rules) -> i
         "l_row": ibis.ifelse(whole["agrees"], ibis.null("int64"), whole["l_row"]),
         "r_row": ibis.ifelse(whole["agrees"], ibis.null("int64"), whole["r_row"]),
     }
-    if rules.left.columns.currency or rules.right.columns.currency:
+    if rules.many_currencies:
         grouped["currency"] = ibis.ifelse(whole["agrees"], whole["l_currency"], ibis.null("string"))
-    else:
-        grouped["currency"] = ibis.literal(rules.currencies.to if rules.currencies else rules.currency)
     return whole.group_by(**grouped).aggregate(
         pairs=whole.count(),
         left_amount=whole["l_amount"].sum().cast("int64"),
@@ -98,11 +100,20 @@ def _tally(left: ibis.Table, right: ibis.Table, match: Match, rules: Rules) -> i
     )
 
 
-def _agreed(engine: Engine, tally: ibis.Table) -> tuple[Agreed, ...]:
-    return tuple(
-        Agreed(0, row["currency"], row["pairs"], row["pairs"], row["left_amount"] or 0, row["right_amount"] or 0)
-        for row in engine.fetch(tally.filter(tally["agrees"]).order_by("currency"))
+def _agreed(engine: Engine, tally: ibis.Table, rules: Rules) -> tuple[Agreed, ...]:
+    rows = engine.fetch(tally.filter(tally["agrees"]))
+    found = (
+        Agreed(
+            0,
+            row.get("currency", rules.currencies.to if rules.currencies else rules.currency),
+            row["pairs"],
+            row["pairs"],
+            row["left_amount"] or 0,
+            row["right_amount"] or 0,
+        )
+        for row in rows
     )
+    return tuple(sorted(found, key=lambda each: each.currency))
 
 
 def _less(agreed: tuple[Agreed, ...], doubtful: tuple[Agreed, ...]) -> tuple[Agreed, ...]:

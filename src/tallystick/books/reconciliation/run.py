@@ -1,0 +1,153 @@
+"""One reconciliation from beginning to end: open both sides, match, classify, find causes, write, and check that all adds up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ibis
+
+from tallystick.books.reconciliation.causes import name_causes
+from tallystick.books.reconciliation.classes import Broken, classify
+from tallystick.books.reconciliation.engine import DEFAULT_MEMORY, Engine, open_engine
+from tallystick.books.reconciliation.findings import Wholes, find_out
+from tallystick.books.reconciliation.matching import Matched, match_sides
+from tallystick.books.reconciliation.opening import NUMBER, OpenSide, open_side
+from tallystick.books.reconciliation.outcome import Outcome, SideCount, plain, tallies
+from tallystick.books.reconciliation.results import Results
+from tallystick.books.reconciliation.rules import Rules
+from tallystick.books.reconciliation.sides import Prepared, prepare
+
+_LARGEST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run is to be made."""
+
+    folder: Path = Path()
+    """Where the sources of the rules are sought."""
+    out: Path | None = None
+    """Where the results are written."""
+    memory: str = DEFAULT_MEMORY
+    threads: int | None = None
+    hub_url: str | None = None
+
+
+def reconcile(rules: Rules, options: Options, step: Callable[[str], None] = lambda what: None) -> Outcome:
+    """Reconcile by rules. `step` is told what is being done.
+
+    Raises RulesError and SourceError for what a person can put right, NotConserved for what only we can.
+    """
+    with open_engine(options.memory, options.threads) as engine, ExitStack() as stack:
+        return Run(engine, rules, options, step).whole(stack)
+
+
+class Run:
+    """The steps of a run over one engine."""
+
+    def __init__(self, engine: Engine, rules: Rules, options: Options, step: Callable[[str], None]) -> None:
+        self.engine, self.rules, self.options = engine, rules, options
+        self._tell, self._started = step, time.monotonic()
+        self.seconds: dict[str, float] = {}
+        self._doing = ""
+
+    def step(self, what: str) -> None:
+        """Note what is being done, and how long the step before took."""
+        now = time.monotonic()
+        if self._doing:
+            self.seconds[self._doing] = self.seconds.get(self._doing, 0.0) + now - self._started
+        self._doing, self._started = what, now
+        if what:
+            self._tell(what)
+
+    def whole(self, stack: ExitStack) -> Outcome:
+        """Everything."""
+        began = time.monotonic()
+        sides, prepared = self.opened(stack)
+        matched = match_sides(
+            self.engine,
+            *prepared,
+            self.rules,
+            (sides[0].rows, sides[1].rows),
+            self.step,
+            settling=not self.rules.output.matches,
+        )
+        self.step("classifying what is left")
+        broken = classify(self.engine, matched, self.rules)
+        self.step("finding root causes")
+        wholes = Wholes(*(each.rows for each in prepared))
+        found = find_out(self.engine, broken.breaks, matched, wholes, self.rules)
+        breaks = self.engine.keep("breaks", name_causes(found, self.rules))
+        counts = self._counts(sides, matched, broken)
+        for each in counts:
+            each.check()
+        self.step("writing the results")
+        results = Results(self.engine, self.rules, sides, matched, broken, breaks)
+        outcome = self._outcome(results, counts)
+        if self.options.out:
+            outcome = results.write(outcome, self.options.out)
+        self.step("")
+        self.seconds["all"] = time.monotonic() - began
+        return outcome
+
+    def opened(self, stack: ExitStack) -> tuple[tuple[OpenSide, OpenSide], tuple[Prepared, Prepared]]:
+        """Both sides, and as they are matched."""
+        both, ready = [], []
+        for name, side in (("left", self.rules.left), ("right", self.rules.right)):
+            self.step(f"opening {side.name or name}")
+            opened = open_side(self.engine, side, name, self.options.folder, stack, self.options.hub_url)
+            both.append(opened)
+            ready.append(prepare(opened.table, side, self.rules, NUMBER))
+        return (both[0], both[1]), (ready[0], ready[1])
+
+    def _counts(
+        self, sides: tuple[OpenSide, OpenSide], matched: Matched, broken: Broken
+    ) -> tuple[SideCount, SideCount]:
+        """Where the rows went. Each number is counted where the rows are, and none is the difference of others."""
+        found = []
+        for index, name in enumerate(("left", "right")):
+            side, rule = sides[index], (self.rules.left, self.rules.right)[index]
+            rows = (broken.left, broken.right)[index]
+            faulty = (matched.quarantined.left, matched.quarantined.right)[index]
+            found.append(
+                SideCount(
+                    rule.name or name,
+                    side.location,
+                    rows_in=side.rows_in,
+                    left_out=side.left_out,
+                    quarantined=side.unreadable + self.engine.count(faulty),
+                    matched=sum(getattr(each, f"{name}_rows") for each in matched.agreed),
+                    broken=int(self.engine.fetch(rows.aggregate(n=rows["row"].nunique()))[0]["n"]),
+                )
+            )
+        return found[0], found[1]
+
+    def _outcome(self, results: Results, counts: tuple[SideCount, SideCount]) -> Outcome:
+        breaks = results.breaks
+
+        def counted(*by: str) -> list[dict[str, Any]]:
+            return self.engine.fetch(
+                breaks.group_by(*by, "currency").aggregate(
+                    breaks=breaks.count(),
+                    money_at_risk=breaks["money_at_risk"].sum().cast("int64"),
+                    amount_difference=breaks["amount_difference"].sum().cast("int64"),
+                )
+            )
+
+        largest = results.shown().order_by(ibis.desc("money_at_risk"), "number").limit(_LARGEST)
+        return Outcome(
+            self.rules,
+            *counts,
+            agreed=results.matched.agreed,
+            classes=tallies(counted("class"), "class"),
+            causes=tallies(counted("cause", "cause_kind"), "cause", "cause_kind"),
+            quarantine_reasons=results.quarantine_reasons(),
+            largest=tuple({name: plain(value) for name, value in row.items()} for row in self.engine.fetch(largest)),
+            seconds=self.seconds,
+            notes=tuple(note for side in results.sides for note in side.notes),
+        )
