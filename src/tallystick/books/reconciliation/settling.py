@@ -162,7 +162,8 @@ def _repeated(
 
 def _twice(side: ibis.Table, prefix: str) -> ibis.Table:
     codes = side.select(hash=side[prefix + "hash"])
-    counted = codes.filter(codes["hash"].notnull()).group_by("hash").aggregate(n=codes.count())
+    codes = codes.filter(codes["hash"].notnull())
+    counted = codes.group_by("hash").aggregate(n=codes.count())
     return counted.filter(counted["n"] > 1).select("hash")
 
 
