@@ -8,7 +8,9 @@ from collections import deque
 from tallystick.api.problems import DATABASE_AWAY, Problem
 from tallystick.stages.intake import Intake, IntakeAnswer, Submission, submit_orders
 
-_LARGEST_BATCH = 64
+# Not all that wait: with one batch of everybody, this process and the database would work in turn. Larger ones cost as much an
+# order, and all wait longer.
+_LARGEST_BATCH = 32
 _LANES = 2
 _MOST_WAITING = 5_000
 

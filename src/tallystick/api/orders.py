@@ -59,14 +59,14 @@ def check_entity(order: Order, principal: Principal, flow: Flow, permission: str
 
 def order_text(order: Order) -> JsonText:
     """An order as the JSON that is kept."""
-    return JsonText(_ORDER.dump_json(order, exclude_none=True), "utf-8")
+    return JsonText(_ORDER.dump_json(order, exclude_none=True))
 
 
 def submission_of(order: Order, principal: Principal, key: str | None) -> Submission:
     """The order as intake takes it."""
     # The hash is of the order as it was understood: spaces, or its fields in another order, don't make another order.
     text = order_text(order)
-    return Submission(order, text, principal.name, hashlib.sha256(text.encode()).digest(), key)
+    return Submission(order, text, principal.name, hashlib.sha256(text).digest(), key)
 
 
 def checked_key(request: Request) -> str | None:

@@ -17,7 +17,7 @@ from tallystick.checks.inventory import demand
 from tallystick.documents.decision import CheckResult
 from tallystick.documents.order import Order
 from tallystick.settings import Policy
-from tallystick.store.pool import Connection, JsonText, encode_json
+from tallystick.store.pool import Connection, json_text
 
 _KEYS = "unnest($1::text[], $2::text[], $3::text[], $4::text[]) as k (system, entity, channel, order_number)"
 
@@ -171,7 +171,7 @@ async def _count(connection: Connection, promises: Sequence[Promise]) -> set[tup
         *_keys(promises),
         [each.customer_id for each in promises],
         [each.amount for each in promises],
-        [JsonText(encode_json(each.stock)) for each in promises],  # a list of tuples would be an array of arrays
+        [json_text(each.stock) for each in promises],
     )
     return {tuple(row) for row in rows}
 

@@ -72,7 +72,7 @@ class Intake:
 
     async def validate(self, orders: Sequence[Order]) -> list[tuple[Decision, tuple[CheckResult, ...]]]:
         """What the checks say, keeping nothing."""
-        unkept = JsonText("{}")
+        unkept = JsonText(b"{}")
         cases = [
             _Case(Submission(order, unkept, "", b""), self._flow.settings.entities[order.entity]) for order in orders
         ]

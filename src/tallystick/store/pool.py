@@ -25,17 +25,36 @@ _PLANNING = {"enable_seqscan": "off", "jit": "off"}
 _ABANDONED = {"idle_in_transaction_session_timeout": "30s"}
 
 
-class JsonText(str):
-    """JSON that is text already, and is stored as it is."""
+class JsonText(bytes):
+    """JSON that is text already, in UTF-8, and is stored as it is."""
 
     __slots__ = ()
 
 
 def encode_json(value: Any) -> str:
     """JSON text of plain data; also of UUIDs, datetimes and dataclasses; Decimals become strings so that no digit is lost."""
-    if type(value) is JsonText:
-        return value
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return _json(value).decode()
+
+
+def json_text(value: Any) -> JsonText:
+    """The same as it is stored: for lists, which as elements of an array would be taken for its second dimension."""
+    return JsonText(_json(value))
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+_VERSION = b"\x01"
+"""Of jsonb's binary form, the only one there is: the text follows."""
+
+
+def _to_jsonb(value: Any) -> bytes:
+    return _VERSION + (value if type(value) is JsonText else _json(value))
+
+
+def _from_jsonb(value: bytes) -> Any:
+    return orjson.loads(value[1:])
 
 
 def storable(value: Any) -> Any:
@@ -50,7 +69,10 @@ def storable(value: Any) -> Any:
 
 
 async def _prepare(connection: Connection) -> None:
-    await connection.set_type_codec("jsonb", encoder=encode_json, decoder=orjson.loads, schema="pg_catalog")
+    # Binary: as text, arrays of documents would be written and read with a backslash before every quotation mark.
+    await connection.set_type_codec(
+        "jsonb", encoder=_to_jsonb, decoder=_from_jsonb, schema="pg_catalog", format="binary"
+    )
 
 
 async def _leave(_: Connection) -> None:

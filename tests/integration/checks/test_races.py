@@ -81,7 +81,7 @@ async def test_of_orders_that_arrive_at_once_exactly_those_that_fit_are_accepted
     doors = [Intake(Flow(crowded.pool, settings, {"erp": crowded.erp})) for _ in range(4)]
 
     async def accepted(door: Intake, submitted: Order) -> bool:
-        submission = Submission(submitted, JsonText(submitted.model_dump_json()), "tester", b"")
+        submission = Submission(submitted, JsonText(submitted.model_dump_json().encode()), "tester", b"")
         [answer] = await submit_orders(door, [submission])
         return bool(answer.body["decision"] == "accept")
 

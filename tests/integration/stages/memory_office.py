@@ -119,7 +119,7 @@ class Office:
 
     async def submit(self, placed: Order) -> tuple[UUID, str]:
         """The transaction's id, and the decision."""
-        body = JsonText(placed.model_dump_json(exclude_none=True))
+        body = JsonText(placed.model_dump_json(exclude_none=True).encode())
         [answer] = await submit_orders(self.intake, [Submission(placed, body, "sales", b"")])
         assert answer.transaction_id is not None
         return answer.transaction_id, answer.body["decision"]

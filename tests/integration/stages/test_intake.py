@@ -15,8 +15,8 @@ from tallystick.store.pool import JsonText
 
 def submission(body: dict[str, Any], key: str | None = None) -> Submission:
     made = Order.model_validate(body)
-    text = JsonText(made.model_dump_json(exclude_none=True))
-    return Submission(made, text, "channel", hashlib.sha256(text.encode()).digest(), key)
+    text = JsonText(made.model_dump_json(exclude_none=True).encode())
+    return Submission(made, text, "channel", hashlib.sha256(text).digest(), key)
 
 
 async def submit(company: Company, *bodies: dict[str, Any], keys: bool = False) -> list[IntakeAnswer]:

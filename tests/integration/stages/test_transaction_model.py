@@ -260,7 +260,7 @@ class TransactionMachine(RuleBasedStateMachine):
             asked, agreed = cancel_order(self.office.flow, transaction_id, reason="no", **by), model.cancel
         else:
             changed = self.placed[transaction_id].model_copy(update={"lines": (line(quantity=str(quantity)),)})
-            body = JsonText(changed.model_dump_json(exclude_none=True))
+            body = JsonText(changed.model_dump_json(exclude_none=True).encode())
             asked = change_order(self.office.flow, transaction_id, changed, body, **by)
             agreed = lambda: model.change(quantity, self.on_hold)  # noqa: E731 - the other one has a name
         impossible = model.impossible()

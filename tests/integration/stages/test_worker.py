@@ -80,7 +80,7 @@ async def test_a_poller_outlives_failures_of_system_database_and_our_own(pool: P
 
 async def held_for_facts(flow: Flow) -> Delivery:
     """An order that is held because nobody answers, and the message that checks it again."""
-    body = JsonText(order("A").model_dump_json(exclude_none=True))
+    body = JsonText(order("A").model_dump_json(exclude_none=True).encode())
     [answer] = await submit_orders(Intake(flow), [Submission(order("A"), body, "tester", b"")])
     assert answer.body["decision"] == "hold"
     minute = timedelta(seconds=60)
