@@ -1,8 +1,8 @@
 """Whether more worker processes on one database do more, as long as the machine has cores for them.
 
 The ideal for n workers is n times the rate of one, and no more than what all cores together can do at the CPU time that a message
-costs with one worker, the database server's part included. On a small machine the cores end before the workers do; then the
-row still says whether the work of several costs more a message than that of one, which is what a lock would show as.
+costs with one worker, the database server's part included. A number of workers is judged where there are as many cores: with
+fewer the processes stand in each other's way whatever they do, and their figure tells of the machine.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ async def row(place: Place) -> Row:
     room = cores / one.busy_cores
     promises = [
         Promise(
-            f"efficiency of {each.workers} workers" + (" (the cores end first)" if room < each.workers else ""),
+            f"efficiency of {each.workers} workers",
             each.rate / (one.rate * min(each.workers, room)),
             least=_LEAST_EFFICIENCY,
+            cores=each.workers,
         )
         for each in more
     ]
