@@ -10,6 +10,7 @@ from fastapi import FastAPI
 import tallystick
 from tallystick.api import (
     audit,
+    cash,
     events,
     exceptions,
     keys,
@@ -30,7 +31,7 @@ from tallystick.api.problems import add_problem_handlers
 from tallystick.settings import Server
 from tallystick.stages.flow import Flow
 
-RESOURCES = (orders, order_stream, transactions, exceptions, messages, systems, audit, keys, schemas)
+RESOURCES = (orders, order_stream, transactions, exceptions, messages, systems, cash, audit, keys, schemas)
 
 Open = Callable[[], AbstractAsyncContextManager[Flow]]
 

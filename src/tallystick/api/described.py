@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tallystick.api import examples as like
-from tallystick.api.shapes import orders, running, work
+from tallystick.api.shapes import cash, orders, running, work
 from tallystick.documents.transaction import Transaction
 
 
@@ -58,6 +58,11 @@ ANSWERS: dict[str, Answers] = {
     "systems_show": _one(running.SystemStory, {**like.SYSTEM, "health": like.HEALTH}),
     "systems_pause": _one(running.Pausing, {"name": "erp", "paused": True, "changed": True}),
     "systems_resume": _one(running.Pausing, {"name": "erp", "paused": False, "changed": True}),
+    "cash_apply_cash": _one(cash.CashRun, like.CASH_RUN),
+    "cash_list_received": _one(cash.CashLinePage, {"items": [like.CASH_LINE], "next": None}),
+    "cash_show": _one(cash.CashLine, like.CASH_LINE, versioned=True),
+    "cash_accept": _one(cash.CashDecided, {**like.CASH_DECIDED, "state": "posting"}, versioned=True),
+    "cash_refuse": _one(cash.CashDecided, {**like.CASH_DECIDED, "state": "refused"}, versioned=True),
     "audit_read_trail": _one(running.AuditPage, {"items": [like.AUDIT], "next": None}),
     "keys_list_all": _one(running.KeyList, {"items": [like.KEY]}),
     "keys_make": _one(running.KeyOnce, like.KEY_ONCE, 201),

@@ -148,6 +148,37 @@ REPLAYED: Example = {"replayed": 1, "message_id": _MESSAGE_ID, "amended": False}
 EVENT_RESULT: Example = {
     **{"id": "bank-778120", "status": 202, "code": "event.taken", "detail": "taken", "transaction_id": _TRANSACTION_ID},
 }
+_CASH_WAY: Example = {
+    **{"rule": "part_payment", "covers": "many_for_one", "evidence": "the payer names INV-1001, and pays a part"},
+    **{"on_account": 0, "deductions": []},
+    "allocations": [{"customer_id": "C-100", "number": "INV-1001", "amount": 5_000, "discount": 0}],
+}
+_CASH_LINE_ID, _CASH_REFERENCE = "01938f30-2c33-7f44-9a55-6b7c8d9e0fa1", "TSC-2f8c7a1e90b34d56a7c8e9f0"
+CASH_LINE: Example = {
+    **{"id": _CASH_LINE_ID, "entity": "default", "account": "DE37040044053201300000", "statement": "12/1"},
+    **{"format": "mt940", "file_name": "november.sta", "booked_on": "2026-11-25", "paid_on": "2026-11-25"},
+    **{"amount": 5_000, "currency": "USD", "payer_reference": None, "remittance": "INV-1001", "payer": "Acme Inc."},
+    **{"payer_account": None, "customer_id": None, "state": "suggested", "rule": "part_payment", "rivals": 1},
+    **{"proposals": [_CASH_WAY], "chosen": None, "doubt": None, "reference": _CASH_REFERENCE, "posted": None},
+    **{"posted_at": None, "decided_by": None, "decided_at": None, "reason": None, "exception_id": None},
+    **{"received_by": "ana", "received_at": _TODAY, "version": 1},
+}
+CASH_DECIDED: Example = {"line_id": _CASH_LINE_ID, "reference": _CASH_REFERENCE}
+CASH_RUN: Example = {
+    "places": {
+        "USD": {
+            **{"received": 5_000, "applied": 0, "on_account": 0, "suggested": 5_000, "unidentified": 0},
+            **{"refused": 0, "repeated": 0},
+        }
+    },
+    "applications": [
+        {
+            "payment": {"id": "3201300000/B-1/5000/2026-11-25/1", "amount": 5_000, "currency": "USD"},
+            **{"status": "suggested", "rivals": 1, "proposals": [_CASH_WAY], "line_id": _CASH_LINE_ID},
+        }
+    ],
+    **{"left_out": [], "repeated": [], "untied_advices": [], "notes": [], "trouble": []},
+}
 READY: Example = {"status": "ready", "database": "ok", "schema": "current"}
 PROBLEM: Example = {
     "type": "urn:tallystick:problem:body.invalid",
@@ -176,4 +207,7 @@ BODIES: dict[str, Example] = {
     "Pause": {"reason": "month end"},
     "KeyRequest": {"name": "webshop", "roles": ["sales"], "entities": ["default"], "valid_days": 365},
     "Rotation": {"overlap_seconds": 3600},
+    "CashApplicationRequest": {"files": [{"name": "november.sta", "content": "OjIwOlNUQVJU"}], "post": True},
+    "CashAcceptance": {"choice": 1, "reason": "the customer confirmed it"},
+    "CashRefusal": {"reason": "a refund of the bank"},
 }

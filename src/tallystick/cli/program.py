@@ -24,7 +24,9 @@ COMMANDS = (
     "messages",
     "systems",
     "statements",
+    "reconcile",
     "cash",
+    "cash_suggestions",
 )
 
 

@@ -12,16 +12,18 @@ ALL_PERMISSIONS = (
     | _ORDER
     | {"exceptions.work", "exceptions.override", "messages.replay", "messages.discard", "systems.operate"}
     | {"audit.read", "keys.read", "keys.manage"}
+    | {"cash.read", "cash.post", "cash.decide"}
 )
 PERMISSIONS: dict[str, frozenset[str]] = {
     "admin": ALL_PERMISSIONS,
     "operator": _READ
     | {"exceptions.work", "exceptions.override", "messages.replay", "messages.discard", "systems.operate"}
     | {"orders.change", "orders.cancel"},
-    "finance": _READ | {"exceptions.work", "exceptions.override", "audit.read"},
+    "finance": _READ
+    | {"exceptions.work", "exceptions.override", "audit.read", "cash.read", "cash.post", "cash.decide"},
     "sales": _ORDER | {"exceptions.read", "exceptions.work"},
     "system": _ORDER,
-    "auditor": _READ | {"audit.read", "keys.read"},
+    "auditor": _READ | {"audit.read", "keys.read", "cash.read"},
 }
 ALL_ENTITIES = "*"
 

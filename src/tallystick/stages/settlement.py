@@ -3,27 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
+from uuid import UUID
 
 from tallystick.control.exceptions import ExceptionOpening
+from tallystick.documents.cash import APPLY_CASH
 from tallystick.documents.event import EventType
 from tallystick.documents.money import format_minor
 from tallystick.documents.payment import Payment
-from tallystick.mailbox.messages import Done
+from tallystick.mailbox.messages import Delivery, Done
+from tallystick.stages.cash_posting import CashBooked, CashResult, at_risk, post_lines, record_booked
 from tallystick.stages.early import Early
 from tallystick.stages.flow import SETTLEMENT, Flow
 from tallystick.stages.outcome import Outcome
 from tallystick.stages.references import payment_reference
 from tallystick.stages.stage import Result, Stage, Work, carry_documents
-from tallystick.stages.transactions import CrossReference, DocumentRecord, TransactionChange
+from tallystick.stages.transactions import CrossReference, DocumentRecord, Dossier, TransactionChange
+from tallystick.store.pool import Connection
 from tallystick.systems.failure import Failure, Rejected
 from tallystick.systems.ports import Accepted, PaymentCommand, PaymentRecorded, PaymentRequest
 
 
-def settlement(flow: Flow) -> Stage:
-    """The stage with its kinds of messages."""
-    kinds = {"request_payment": request_payments, "record_payment": record_payments}
-    return Stage(SETTLEMENT, flow, kinds, at_risk=_at_risk)
+class Settlement(Stage):
+    """The stage with its kinds of messages. A bank line belongs to no transaction, or to several: it goes its own way."""
+
+    def __init__(self, flow: Flow) -> None:
+        kinds = {"request_payment": request_payments, "record_payment": record_payments}
+        super().__init__(SETTLEMENT, flow, kinds, at_risk=_at_risk)
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Any]:
+        """One answer for each delivery."""
+        lines = [each for each in deliveries if each.kind == APPLY_CASH]
+        others = [each for each in deliveries if each.kind != APPLY_CASH]
+        answers: dict[UUID, Result | CashResult] = {}
+        if others:
+            answers.update(zip((each.id for each in others), await super().handle(others), strict=True))
+        if lines:
+            try:
+                booked = await post_lines(self._flow, lines)
+            except Failure as failure:
+                booked = [failure] * len(lines)
+            answers.update(zip((each.id for each in lines), booked, strict=True))
+        return [answers[each.id] for each in deliveries]
+
+    async def record(self, connection: Connection, done: Sequence[tuple[Delivery, Any]]) -> None:
+        """Write what came of them."""
+        lines = [(delivery, outcome) for delivery, outcome in done if isinstance(outcome, CashBooked)]
+        others = [(delivery, outcome) for delivery, outcome in done if not isinstance(outcome, CashBooked)]
+        if others:
+            await super().record(connection, others)
+        if lines:
+            await record_booked(self._flow, connection, lines)
+
+    def _opening(self, delivery: Delivery, failure: Failure, dossier: Dossier | None) -> ExceptionOpening:
+        opening = super()._opening(delivery, failure, dossier)
+        if delivery.kind != APPLY_CASH:
+            return opening
+        amount, currency = at_risk(delivery.payload)
+        context = {**opening.context, "line_id": delivery.payload.get("line_id")}
+        return replace(opening, money_at_risk=amount, currency=currency, context=context)
+
+
+def settlement(flow: Flow) -> Settlement:
+    """The stage, for the worker."""
+    return Settlement(flow)
 
 
 def _at_risk(work: Work) -> int:

@@ -48,6 +48,9 @@ class Operation(StrEnum):
     RECORD_SHIPMENT = "record_shipment"
     INVOICE_SHIPMENT = "invoice_shipment"
     RECORD_PAYMENT = "record_payment"
+    READ_OPEN_ITEMS = "read_open_items"
+    APPLY_CASH = "apply_cash"
+    """Record a payment that says itself which invoices it is for, and with how much (PaymentCommand.shares)."""
     CREDIT_RETURN = "credit_return"
     READ_CHANGES = "read_changes"
     READ_BOOKS = "read_books"
@@ -129,6 +132,15 @@ class InvoiceCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentShare:
+    """What of a payment goes to one invoice, and the early-payment discount that settles more of it; minor units."""
+
+    invoice_number: str
+    amount: int
+    discount: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentCommand:
     """Ask the ERP to record a received payment against an invoice; what exceeds it stays on the customer's account."""
 
@@ -137,6 +149,9 @@ class PaymentCommand:
     customer_id: str
     invoice_number: str | None
     verify: bool = False
+    shares: tuple[PaymentShare, ...] | None = None
+    """Which invoices it is for, with how much each (APPLY_CASH); then `invoice_number` is None. What the shares leave, or an
+    invoice does not ask for any more, stays on account. None: as much of `invoice_number` as is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +163,23 @@ class PaymentRecorded:
     applied_amount: int
     on_account_amount: int = 0
     already_there: bool = False
+    discount_amount: int = 0
+    """What the ERP took off the invoices for paying early, of what the shares asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReceivable:
+    """A posted invoice that is not wholly paid, as the ERP says it. Amounts in minor units."""
+
+    number: str
+    customer_id: str
+    currency: str
+    open_amount: int
+    issued_on: date
+    due_on: date | None = None
+    discount: int = 0
+    """What may be taken off when all of it is paid by `discount_until`."""
+    discount_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +373,15 @@ class Erp(System, Protocol):
 
     async def read_books(self, since: datetime | None = None) -> Sequence[BookEntry]:
         """Orders, invoices, credit memos and payments in the books, for the tie-out."""
+        ...
+
+
+@runtime_checkable
+class Receivables(System, Protocol):
+    """An ERP that says what is owed to it, for cash application (READ_OPEN_ITEMS)."""
+
+    async def read_open_items(self) -> Sequence[OpenReceivable]:
+        """All invoices that are not wholly paid. Raises a Failure."""
         ...
 
 

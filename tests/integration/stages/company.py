@@ -61,6 +61,8 @@ class Company:
     sandbox: Sandbox
     flow: Flow
     clients: Mapping[str, httpx.AsyncClient]
+    database: str
+    """The URL of its database."""
 
     @property
     def pool(self) -> Pool:
@@ -320,7 +322,7 @@ async def open_company(folder: Path, database: str) -> AsyncIterator[Company]:
         refreshing = asyncio.create_task(keep_replicas_fresh(flow))
         try:
             await until(lambda: flow.pool.fetchval("select count(*) from replica_feeds where complete"), bool)
-            yield Company(sandbox, flow, clients)
+            yield Company(sandbox, flow, clients, database)
         finally:
             dispatcher.stop()
             server.should_exit = True

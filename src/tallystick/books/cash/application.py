@@ -7,6 +7,7 @@ deducted. What fits by amount alone fits by chance sometimes; how often is estim
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from tallystick.books.cash.advised import by_advice
 from tallystick.books.cash.chance import expected_by_chance, grid_of
@@ -42,7 +43,7 @@ class CashApplication:
         """The answer for one payment by itself, as `apply` gives it before it looks at several together."""
         known = self._seen.get(payment.id)
         if known is None:
-            known = self._seen[payment.id] = self._decide(payment)
+            known = self._seen[payment.id] = _doubted(self._decide(payment))
             if known.status is Status.APPLIED:
                 for each in known.proposals[0].allocations:
                     self._ledger.settle(each.customer_id, each.number, each.amount + each.discount)
@@ -81,6 +82,15 @@ class CashApplication:
         sure = not rivals and not loosely and (len(items) == 1 or proposal.rule is Rule.OVERPAYMENT)
         status = Status.APPLIED if sure else Status.SUGGESTED
         return Application(payment, status, (proposal, *rivals), len(rivals))
+
+
+def _doubted(answer: Application) -> Application:
+    """Money that may be no new money is for a person, whatever names it."""
+    doubt = answer.payment.doubt
+    if doubt is None or answer.status is not Status.APPLIED:
+        return answer
+    proposals = tuple(replace(each, evidence=f"{each.evidence}; but {doubt}") for each in answer.proposals)
+    return replace(answer, status=Status.SUGGESTED, proposals=proposals)
 
 
 def _by_reference(payment: Payment, items: Sequence[OpenItem]) -> Proposal:

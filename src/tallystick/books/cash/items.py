@@ -49,3 +49,5 @@ class Payment:
     payer: str | None = None
     """Who sent it, in the bank's words."""
     payer_account: str | None = None
+    doubt: str | None = None
+    """Why it may be no new money, such as a line like it in a file of another format; then nothing of it posts by itself."""

@@ -51,6 +51,12 @@ class Ledger:
         else:
             del self._by_customer[customer_id, item.currency][number]
 
+    def settle_at_most(self, customer_id: str, number: str, amount: int) -> None:
+        """The same for as much as is owed; an item that is not there, or not any more, is left alone."""
+        item = self._items.get((customer_id, number))
+        if item is not None:
+            self.settle(customer_id, number, min(amount, item.open_amount))
+
     def _put(self, item: OpenItem) -> None:
         key = (item.customer_id, item.number)
         self._items[key] = item

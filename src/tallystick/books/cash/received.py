@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tallystick.books.cash.items import Payment
 from tallystick.books.statements.statement import BankEntry, BankStatement
+from tallystick.documents.money import MINOR_DIGITS
+
+_ALPHANUMERIC = re.compile(r"[0-9A-Z]+")
+_KEY_LENGTH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +31,58 @@ class LeftOut:
         return self.entry.amount if self.entry.booked and self.entry.amount > 0 else 0
 
 
-def payments_of(
-    statements: Iterable[BankStatement], customer_by_account: Mapping[str, str] | None = None
-) -> tuple[list[Payment], list[LeftOut]]:
-    """The payments, in the statements' order, and every entry that is none. `customer_by_account`: whose a paying account is.
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A line that brought money, with the payment that it is."""
 
-    An id is made of the account and the bank's own reference. Where the bank gives none it is made of everything that the entry
-    says, and of how many like it the statement has above it: so the same file again, or the same statement in another file, makes
-    the same ids, and nothing is applied twice.
+    statement: BankStatement
+    entry: BankEntry
+    identity: str
+    """The same for the same line in any file that says the same of it, on the account."""
+    payment: Payment
+
+
+def received_of(
+    statements: Iterable[BankStatement], customer_by_account: Mapping[str, str] | None = None
+) -> tuple[list[Received], list[LeftOut]]:
+    """The lines that are payments, in the statements' order, and every entry that is none. `customer_by_account`: whose a paying
+    account is.
+
+    An identity is made of the bank's own reference. Where the bank gives none it is made of everything that the entry says, and
+    of how many like it the statement has above it: so the same file again, or the same statement in another file, makes the
+    same identities, and nothing is applied twice.
     """
-    payments: list[Payment] = []
+    found: list[Received] = []
     left_out: list[LeftOut] = []
     for statement in statements:
         above: Counter[str] = Counter()
         for entry in statement.entries:
             reason = _no_payment(statement, entry)
-            identity = _identity(statement, entry)
-            above[identity] += 1
+            bare = _identity(entry)
+            above[bare] += 1
             if reason is not None:
                 left_out.append(LeftOut(statement.account, statement.number, entry, reason))
                 continue
-            payments.append(_payment(entry, f"{identity}/{above[identity]}", customer_by_account or {}))
-    return payments, left_out
+            identity = f"{bare}/{above[bare]}"
+            payment = _payment(entry, f"{account_key(statement.account)}/{identity}", customer_by_account or {})
+            found.append(Received(statement, entry, identity, payment))
+    return found, left_out
+
+
+def payments_of(
+    statements: Iterable[BankStatement], customer_by_account: Mapping[str, str] | None = None
+) -> tuple[list[Payment], list[LeftOut]]:
+    """The payments of `received_of` alone."""
+    found, left_out = received_of(statements, customer_by_account)
+    return [each.payment for each in found], left_out
+
+
+def account_key(account: str) -> str:
+    """An account as all formats have it: an IBAN ends as MT940's bank and number do; a currency behind it does not count."""
+    plain = "".join(_ALPHANUMERIC.findall(account.upper()))
+    if len(plain) > _KEY_LENGTH and plain[-3:] in MINOR_DIGITS:
+        plain = plain[:-3]
+    return plain[-_KEY_LENGTH:]
 
 
 def _no_payment(statement: BankStatement, entry: BankEntry) -> str | None:
@@ -60,9 +95,9 @@ def _no_payment(statement: BankStatement, entry: BankEntry) -> str | None:
     return None
 
 
-def _identity(statement: BankStatement, entry: BankEntry) -> str:
+def _identity(entry: BankEntry) -> str:
     if entry.bank_reference:
-        return f"{statement.account}/{entry.bank_reference}/{entry.amount}"
+        return f"{entry.bank_reference}/{entry.amount}/{entry.booked_on.isoformat()}"
     said = (
         entry.amount,
         entry.currency,
@@ -72,7 +107,7 @@ def _identity(statement: BankStatement, entry: BankEntry) -> str:
         entry.counterparty,
         entry.counterparty_account,
     )
-    return f"{statement.account}/{hashlib.sha256(repr(said).encode()).hexdigest()[:32]}"
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
 
 
 def _payment(entry: BankEntry, identity: str, customer_by_account: Mapping[str, str]) -> Payment:

@@ -25,6 +25,7 @@ from tallystick.sandbox.erp.requests import (
     InvoiceRequest,
     Keys,
     Lookup,
+    OpenItemsSearch,
     OrderReference,
     PaymentRequest,
     PriceKeys,
@@ -199,6 +200,11 @@ def _reads(ledger: Ledger) -> APIRouter:
     ) -> Response:
         """Masters that changed after a cursor, oldest first; 0 starts with everything."""
         return json_answer(masters.read_changes(ledger, cursor, limit))
+
+    @router.post("/open-items/search", tags=["payments"])
+    async def find_open_items(request: OpenItemsSearch) -> Response:
+        """Invoices that are not wholly paid, a page at a time."""
+        return json_answer(payments.open_items(ledger, request))
 
     @router.post("/books/search", tags=["books"])
     async def read_books(request: BooksSearch) -> Response:

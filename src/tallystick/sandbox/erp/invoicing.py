@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 from tallystick.documents.money import Rounding, from_minor
 from tallystick.sandbox.erp.configuration import Configuration
@@ -15,7 +16,9 @@ from tallystick.sandbox.erp.records import Delivery, OrderState, PostedInvoice, 
 from tallystick.sandbox.erp.refusal import RefusalError, unless
 from tallystick.sandbox.erp.requests import Answer, InvoiceRequest
 
-_NET_DAYS = re.compile(r"^NET\s*(\d{1,3})$", re.IGNORECASE)
+_NET_DAYS = re.compile(r"(?:^|\s)NET\s*(\d{1,3})$", re.IGNORECASE)
+_DISCOUNT = re.compile(r"^(\d{1,2})/(\d{1,3})\s", re.IGNORECASE)
+"""2/10 NET30: two percent when it is paid within ten days."""
 
 
 def post_invoice(ledger: Ledger, configuration: Configuration, request: InvoiceRequest) -> Answer:
@@ -50,6 +53,7 @@ def post_invoice(ledger: Ledger, configuration: Configuration, request: InvoiceR
         tax_amount=tax,
         total_amount=net + tax,
         booked_at=ledger.clock(),
+        **_early_payment(order.payment_terms, today, net + tax),
     )
     billed = _after(replace(billed, invoiced_amount=billed.invoiced_amount + invoice.total_amount))
     ledger.put(invoice, billed, replace(delivery, invoice_number=invoice.number))
@@ -134,6 +138,15 @@ def _after(order: SalesOrder) -> SalesOrder:
     return replace(order, state=OrderState.CLOSED) if done else order
 
 
+def _early_payment(terms: str | None, today: date, total: int) -> dict[str, Any]:
+    """The discount of the terms, and until when; nothing where they have none."""
+    said = _DISCOUNT.match(terms or "")
+    if not said or total <= 0:
+        return {}
+    percent, days = int(said.group(1)), int(said.group(2))
+    return {"discount_amount": (total * percent + 50) // 100, "discount_until": today + timedelta(days=days)}
+
+
 def _payment_days(order: SalesOrder, configuration: Configuration) -> int:
-    said = _NET_DAYS.match(order.payment_terms or "")
+    said = _NET_DAYS.search(order.payment_terms or "")
     return int(said.group(1)) if said else configuration.payment_days

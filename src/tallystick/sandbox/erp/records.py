@@ -181,11 +181,16 @@ class PostedInvoice:
     booked_at: datetime
     paid_amount: int = 0
     credited_amount: int = 0
+    discount_amount: int = 0
+    """What may be taken off when it is paid by `discount_until`."""
+    discount_until: date | None = None
+    discounted_amount: int = 0
+    """What was taken off."""
 
     @property
     def open_amount(self) -> int:
         """What the customer still owes on it."""
-        return self.total_amount - self.paid_amount - self.credited_amount
+        return self.total_amount - self.paid_amount - self.credited_amount - self.discounted_amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +209,9 @@ class PostedPayment:
     received_on: date
     method: str
     booked_at: datetime
+    invoice_numbers: tuple[str, ...] = ()
+    """All that it was applied to, where it said so itself."""
+    discount_amount: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,8 +152,16 @@ class InvoiceRequest(_Request):
     shipment_reference: Reference
 
 
+class PaymentShare(_Request):
+    """What of a payment is for one invoice, and the discount that settles more of it."""
+
+    invoice_number: Identifier
+    amount: Annotated[int, Field(strict=True, gt=0, le=MAXIMUM_MINOR)]
+    discount: Annotated[int, Field(strict=True, ge=0, le=MAXIMUM_MINOR)] = 0
+
+
 class PaymentRequest(_Request):
-    """Money a customer paid; without an invoice all of it goes on account."""
+    """Money a customer paid; without an invoice, or shares for several, all of it goes on account."""
 
     reference: Reference
     customer_id: Identifier
@@ -162,6 +170,7 @@ class PaymentRequest(_Request):
     amount: Annotated[int, Field(strict=True, gt=0, le=MAXIMUM_MINOR)]
     received_at: Instant
     method: ShortText = "transfer"
+    shares: Annotated[tuple[PaymentShare, ...], Field(max_length=MAXIMUM_LINES)] = ()
 
 
 class ReturnRequest(_Request):
@@ -173,6 +182,13 @@ class ReturnRequest(_Request):
     received_at: Instant
     reason: ShortText | None = None
     lines: Annotated[tuple[LineQuantity, ...], Field(min_length=1, max_length=MAXIMUM_LINES)]
+
+
+class OpenItemsSearch(_Request):
+    """A page of what is owed, in the order of the invoices' numbers."""
+
+    after: ShortText = ""
+    limit: Annotated[int, Field(ge=1, le=5_000)] = 1_000
 
 
 class BooksSearch(_Request):

@@ -13,6 +13,7 @@ from tallystick.systems.ports import (
     Change,
     Changes,
     InvoiceCommand,
+    OpenReceivable,
     OrderCommand,
     OrderCommitted,
     PaymentCommand,
@@ -76,6 +77,25 @@ def payment_recorded(command: PaymentCommand, body: Any, already_there: bool) ->
         applied_amount=body["applied_amount"],
         on_account_amount=body["on_account_amount"],
         already_there=already_there,
+        discount_amount=body.get("discount_amount", 0),
+    )
+
+
+def open_items(body: Any) -> tuple[list[OpenReceivable], str | None]:
+    """One page of what is owed, and where the next begins."""
+    return [_open_item(each) for each in body["items"]], body["next"]
+
+
+def _open_item(body: Any) -> OpenReceivable:
+    return OpenReceivable(
+        number=body["number"],
+        customer_id=body["customer_id"],
+        currency=body["currency"],
+        open_amount=body["open_amount"],
+        issued_on=date.fromisoformat(body["issued_on"]),
+        due_on=date.fromisoformat(body["due_on"]),
+        discount=body["discount"],
+        discount_until=date.fromisoformat(body["discount_until"]) if body["discount_until"] else None,
     )
 
 

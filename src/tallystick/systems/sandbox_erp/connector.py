@@ -21,6 +21,7 @@ from tallystick.systems.ports import (
     Changes,
     Health,
     InvoiceCommand,
+    OpenReceivable,
     Operation,
     OrderCommand,
     OrderCommitted,
@@ -47,6 +48,8 @@ OPERATIONS = frozenset(
         Operation.RECORD_SHIPMENT,
         Operation.INVOICE_SHIPMENT,
         Operation.RECORD_PAYMENT,
+        Operation.READ_OPEN_ITEMS,
+        Operation.APPLY_CASH,
         Operation.CREDIT_RETURN,
         Operation.READ_CHANGES,
         Operation.READ_BOOKS,
@@ -203,6 +206,19 @@ class SandboxErp:
             entries += page
             after = following
         return entries
+
+    async def read_open_items(self) -> Sequence[OpenReceivable]:
+        """Invoices that are not wholly paid."""
+        items: list[OpenReceivable] = []
+        after: str | None = ""
+        while after is not None:
+            body = await self._client.read("/v1/open-items/search", body={"after": after, "limit": _PAGE_SIZE})
+            page, following = self._parsed(body, answers.open_items)
+            if following is not None and following <= after:
+                raise Transient(f"{self.name}: its open items go on at {following}, read already", system=self.name)
+            items += page
+            after = following
+        return items
 
     async def _search(self, path: str, keys: Sequence[str], read: Callable[[Any], Read]) -> list[Read]:
         """What is known under some ids, asked in pages."""

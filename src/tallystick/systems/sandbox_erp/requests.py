@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from tallystick.documents.order import Order
@@ -68,6 +69,7 @@ def payment(command: PaymentCommand) -> dict[str, Any]:
         "amount": command.payment.amount,
         "received_at": command.payment.paid_at,
         "method": command.payment.method,
+        "shares": [asdict(each) for each in command.shares or ()],
     }
 
 
