@@ -24,6 +24,7 @@ COMMANDS = (
     "messages",
     "systems",
     "statements",
+    "assess",
     "reconcile",
     "cash",
     "cash_suggestions",

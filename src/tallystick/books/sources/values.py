@@ -67,9 +67,9 @@ def reading_of(place: int, column: Column, wanted: Wanted, columns: Mapping[str,
     no_number = (unread, f"no number with '{form.decimal}' before its decimals, or one too long")
     match wanted.kind:
         case "text":
-            return Reading(sources, f"{_text(raw, column)} AS {value}", empty)
+            return Reading(sources, f"{text_sql(raw, column)} AS {value}", empty)
         case "currency":
-            code = _currency(_text(raw, column), wanted.currency)
+            code = _currency(text_sql(raw, column), wanted.currency)
             return Reading(sources, f"{code} AS {value}", empty)
         case "date":
             written = column.date or DateFormat("ymd", None, 0.0, "")
@@ -102,7 +102,7 @@ def _money(
     sources += f", {identifier(beside.name)} AS c{place}"
     all_digits = sorted(set(MINOR_DIGITS.values()))
     arms = " ".join(f"WHEN {_has(code, each)} THEN {_minor(raw, column, form, each)}" for each in all_digits)
-    values = f"{_currency(_text(f'c{place}', beside), wanted.currency)} AS {code}, CASE {arms} END AS {value}"
+    values = f"{_currency(text_sql(f'c{place}', beside), wanted.currency)} AS {code}, CASE {arms} END AS {value}"
     known = " OR ".join(_has(code, each) for each in all_digits)
     unknown = (f"{code} IS NULL OR NOT ({known})", "no currency of ISO 4217 beside it")
     finer = ()
@@ -141,7 +141,7 @@ def _as_text(raw: str, column: Column) -> str:
     return raw if _is_text(column) else f"CAST({raw} AS VARCHAR)"
 
 
-def _text(raw: str, column: Column) -> str:
+def text_sql(raw: str, column: Column) -> str:
     if column.native in ("DOUBLE", "FLOAT"):
         # Whole numbers that were kept as floats, for some were missing: 10248.0 is document 10248.
         return f"CASE WHEN {raw} = floor({raw}) THEN CAST(try_cast({raw} AS BIGINT) AS VARCHAR) ELSE CAST({raw} AS VARCHAR) END"

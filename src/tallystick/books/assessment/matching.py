@@ -1,0 +1,209 @@
+"""The two sides read by their roles and put through the reconciliation engine: what agrees, what breaks, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tallystick.books.assessment.mapping import Mapping, SideMapping
+from tallystick.books.assessment.roles import Roles
+from tallystick.books.reconciliation.causes import name_causes
+from tallystick.books.reconciliation.classes import classify
+from tallystick.books.reconciliation.engine import Engine
+from tallystick.books.reconciliation.findings import Wholes, find_out
+from tallystick.books.reconciliation.matching import match_sides
+from tallystick.books.reconciliation.outcome import SideCount
+from tallystick.books.reconciliation.rules import (
+    Amount,
+    Columns,
+    Day,
+    Keys,
+    Kind,
+    Match,
+    Number,
+    Replace,
+    Rules,
+    Side,
+    Text,
+    Tolerance,
+)
+from tallystick.books.reconciliation.sides import prepare
+from tallystick.books.sources import FILE_COLUMN, ID_COLUMN, ROW_COLUMN, Column, Loaded, Source, Wanted, load
+from tallystick.books.sources.engine import identifier
+
+BREAKS = "assessed_breaks"
+SALES, FINANCE = "assessed_sales", "assessed_finance"
+_FINE_SHARE = 0.05
+_TAX_RATES = ("5", "5.5", "7", "7.7", "8", "8.1", "9", "10", "13.5", "19", "20", "21", "22", "23", "24", "25")
+"""Percentages that amounts with and without tax are often apart, in Europe and beyond."""
+_FIELDS = {"product": "item"}  # what the engine calls a role, where it calls it otherwise
+_TEXTS = ("party", "product", "status", "channel", "document")
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What both sides came to. The breaks are in the engine's table BREAKS, the rows in SALES and FINANCE."""
+
+    sides: tuple[SideCount, SideCount]
+    loaded: tuple[Loaded, Loaded]
+    matched_amounts: dict[str, tuple[int, int]]
+    """By currency, what the matched rows of both sides come to in minor units."""
+    notes: tuple[str, ...]
+
+
+def match(engine: Engine, sources: tuple[Source, Source], roles: Roles, step: Callable[[str], None]) -> Matched:
+    """Read both sides and reconcile them. `step` is told what is being done. Raises SourceError."""
+    mapping = roles.mapping
+    notes: list[str] = []
+    loaded = []
+    for name, source, side, wording in zip(
+        (SALES, FINANCE), sources, (mapping.sales, mapping.finance), ("sales", "finance"), strict=True
+    ):
+        step(f"reading {wording}")
+        wanted, remarks = wanted_of(source, side, mapping)
+        notes += [f"{wording}: {each}" for each in remarks]
+        loaded.append(load(engine.connection, source, f"{name}_read", wanted))
+        engine.connection.execute(f"CREATE OR REPLACE VIEW {name} AS {_canonical_sql(f'{name}_read', side, wanted)}")
+    rules = rules_of(roles)
+    prepared = [
+        prepare(engine.backend.table(name), side, rules, ID_COLUMN)
+        for name, side in ((SALES, rules.left), (FINANCE, rules.right))
+    ]
+    found = match_sides(engine, prepared[0], prepared[1], rules, (loaded[0].kept, loaded[1].kept), step)
+    step("classifying what is left")
+    broken = classify(engine, found, rules)
+    step("finding root causes")
+    wholes = Wholes(prepared[0].rows, prepared[1].rows)
+    engine.keep(BREAKS, name_causes(find_out(engine, broken.breaks, found, wholes, rules), rules))
+    counts = []
+    for place, source in enumerate(sources):
+        word = ("left", "right")[place]
+        in_breaks = (broken.left, broken.right)[place]
+        faulty = (found.quarantined.left, found.quarantined.right)[place]
+        count = SideCount(
+            ("sales", "finance")[place],
+            source.location,
+            rows_in=loaded[place].rows_in,
+            left_out=0,
+            quarantined=loaded[place].quarantined + engine.count(faulty),
+            matched=sum(getattr(each, f"{word}_rows") for each in found.agreed),
+            broken=int(engine.fetch(in_breaks.aggregate(n=in_breaks["row"].nunique()))[0]["n"]),
+        )
+        count.check()
+        counts.append(count)
+    amounts: dict[str, tuple[int, int]] = {}
+    for each in found.agreed:
+        left, right = amounts.get(each.currency, (0, 0))
+        amounts[each.currency] = (left + each.left_amount, right + each.right_amount)
+    return Matched((counts[0], counts[1]), (loaded[0], loaded[1]), amounts, (*roles.notes, *notes))
+
+
+def wanted_of(source: Source, side: SideMapping, mapping: Mapping) -> tuple[dict[str, Wanted], list[str]]:
+    """What each column with a role must become, and what a person should know of it."""
+    notes = []
+    wanted: dict[str, Wanted] = {}
+    for role in _TEXTS:
+        if name := side.column(role):  # type: ignore[arg-type]  # all are roles
+            wanted[name] = Wanted("text")
+    for role in ("date", "due"):
+        if name := side.column(role):  # type: ignore[arg-type]
+            wanted[name] = Wanted("date")
+    for role in ("quantity", "price", "discount"):
+        if name := side.column(role):  # type: ignore[arg-type]
+            wanted[name] = Wanted("number")
+    if side.currency:
+        wanted[side.currency] = Wanted("currency", currency=mapping.matching.currency)
+    if side.amount:
+        fine = _share_of_fine(source.column(side.amount))
+        if fine > _FINE_SHARE:
+            notes.append(
+                f"{fine:.0%} of the values of {side.amount} have more than two decimals: they are rounded half up"
+            )
+        wanted[side.amount] = Wanted(
+            "money",
+            required=True,
+            currency=mapping.matching.currency,
+            currency_column=side.currency,
+            round_finer=fine > _FINE_SHARE,
+        )
+    return {**wanted, **{name: Wanted("text", required=True) for name in side.key}}, notes
+
+
+def _share_of_fine(column: Column) -> float:
+    if not column.values or column.number is None:
+        return 0.0
+    mark = column.number.decimal
+    fine = [value for value in column.values if mark in value and len(value.rpartition(mark)[2].rstrip("0")) > 2]
+    return len(fine) / len(column.values)
+
+
+def _canonical_sql(table: str, side: SideMapping, wanted: dict[str, Wanted]) -> str:
+    """The side with its columns called by their roles."""
+    named = [f"{identifier(name)} AS key_{place}" for place, name in enumerate(side.key)]
+    for role in (*_TEXTS, "date", "due", "quantity", "price", "discount", "currency", "amount"):
+        name = side.column(role)  # type: ignore[arg-type]
+        if name:
+            named.append(f"{identifier(name)} AS {role}")
+    return f"SELECT {', '.join(named)}, {FILE_COLUMN}, {ROW_COLUMN}, {ID_COLUMN} FROM {table}"
+
+
+def rules_of(roles: Roles) -> Rules:
+    """The rules by which rows of the two sides find each other."""
+    mapping, matching = roles.mapping, roles.mapping.matching
+    digits = matching.keys == "digits"
+    left, right = roles.unique[0] >= 0.98, roles.unique[1] >= 0.98
+    kind = {
+        (True, True): Kind.ONE_TO_ONE,
+        (True, False): Kind.ONE_TO_MANY,
+        (False, True): Kind.MANY_TO_ONE,
+        (False, False): Kind.MANY_TO_MANY,
+    }[left, right]
+    compared = [_FIELDS.get(each, each) for each in matching.compare or ()]
+    if kind is not Kind.ONE_TO_ONE:
+        compared = [each for each in compared if each == "amount"]
+    return Rules.model_validate(
+        {
+            "name": "assessment",
+            "tax_rates": _TAX_RATES,
+            "currency": matching.currency or "USD",
+            "left": _side(mapping.sales, "sales", matching.currency),
+            "right": _side(mapping.finance, "finance", matching.currency),
+            "keys": Keys(
+                regexp=Replace(find="[^0-9]+") if digits else None, normalise=("trim", "upper", "leading_zeros")
+            ),
+            "match": [
+                Match(
+                    name="same key",
+                    kind=kind,
+                    compare=tuple(compared),
+                    tolerance=Tolerance(absolute=matching.tolerance),
+                )
+            ],
+        }
+    )
+
+
+def _side(side: SideMapping, name: str, currency: str | None) -> Side:
+    amount = None
+    if side.amount:
+        amount = Amount(column="amount", minor=True)
+    elif side.price and side.quantity:
+        amount = Amount(price="price", quantity="quantity", discount="discount" if side.discount else None)
+    return Side(
+        name=name,
+        columns=Columns(
+            key=tuple(f"key_{place}" for place in range(len(side.key))),
+            party=_text(side.party, "party"),
+            item=_text(side.product, "product"),
+            status=_text(side.status, "status"),
+            date=Day(column="date") if side.date else None,
+            amount=amount,
+            quantity=Number(column="quantity") if side.quantity else None,
+            price=Number(column="price") if side.price else None,
+            currency=Text(column="currency") if side.currency else Text(constant=currency or "USD"),
+        ),
+    )
+
+
+def _text(column: str | None, role: str) -> Text | None:
+    return Text(column=role) if column else None
