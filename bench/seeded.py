@@ -65,7 +65,7 @@ def seed_breaks(
     `without` names causes to leave out.
     """
     fates = [index for index, (_, cause) in enumerate(FATES) if cause not in without]
-    files = Seeded(*(folder / f"{name}.{form}" for name in ("left", "right")), folder / "truth.parquet")
+    files = Seeded(folder / f"left.{form}", folder / f"right.{form}", folder / "truth.parquet")
     with duckdb.connect() as connection:
         connection.execute("set preserve_insertion_order = false")
         connection.execute(f"set temp_directory = '{folder}'")

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import ibis
 
+from tallystick.books.reconciliation.numbers import times
 from tallystick.books.reconciliation.rules import Match, Rules
 from tallystick.documents.money import MINOR_DIGITS
 
@@ -62,9 +63,9 @@ def _near(
     if allowed.absolute:
         within |= apart <= minor_of(pair, allowed.absolute, rules)
     if allowed.percent:
-        larger = ibis.greatest(left.abs(), right.abs()).cast("decimal(18, 0)")
+        larger = ibis.greatest(left.abs(), right.abs())
         share = ibis.literal((allowed.percent / 100).quantize(Decimal("1e-8")), type="decimal(10, 8)")
-        within |= apart.cast("decimal(18, 0)") <= larger * share
+        within |= apart.cast("decimal(38, 8)") <= times(larger, share)
     if allowed.per_line:
         within |= apart <= minor_of(pair, allowed.per_line, rules) * lines
     return within.fill_null(False)

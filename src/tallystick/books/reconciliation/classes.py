@@ -49,10 +49,11 @@ def classify(engine: Engine, matched: Matched, rules: Rules) -> Broken:
 
 
 def _deciding(rules: Rules) -> Match:
-    """The rule that says what a break is: the first that finds its rows by equal fields, and without pardon for a reference."""
+    """The rule that says what a break is: one for groups, if there is any, else the first that finds rows by their key."""
     plain = [each for each in rules.matches if not (each.fuzzy or each.contained)]
-    by_key = [each for each in plain if "key" in each.on or each.kind is not Kind.ONE_TO_ONE]
-    return (by_key or plain or list(rules.matches))[0]
+    groups = [each for each in plain if each.kind is not Kind.ONE_TO_ONE]
+    by_key = [each for each in plain if "key" in each.on]
+    return (groups or by_key or plain or list(rules.matches))[0]
 
 
 def _single_breaks(engine: Engine, matched: Matched, match: Match, rules: Rules) -> ibis.Table:
@@ -153,7 +154,7 @@ def _group_breaks(engine: Engine, matched: Matched, match: Match, rules: Rules) 
     )
     same = [(LEFT + each, RIGHT + each) for each in match.on]
     both = left.inner_join(right, same)
-    differing = _differing(both, group_agreements(both, match, rules))
+    differing = _differing(both, _group_conditions(both, match, rules))
     twice = _repetitions(differing, matched, match)
     repeated = differing["l_row"].isin(twice["l_row"]) & (differing["class"] == "amount")
     differing = differing.mutate(**{"class": ibis.ifelse(repeated, DUPLICATE, differing["class"])})
@@ -173,6 +174,17 @@ def _group_breaks(engine: Engine, matched: Matched, match: Match, rules: Rules) 
         engine.keep("broken_left", _rows_in(matched.open.left, left, match, LEFT)),
         engine.keep("broken_right", _rows_in(matched.open.right, right, match, RIGHT)),
     )
+
+
+def _group_conditions(pairs: ibis.Table, match: Match, rules: Rules) -> dict[str, ibis.Value]:
+    """What has to hold of two groups; of groups of one row each also what a rule for single rows compares."""
+    holds = group_agreements(pairs, match, rules)
+    many = (pairs["l_rows"] > 1) | (pairs["r_rows"] > 1)
+    for single in rules.matches:
+        if single.kind is Kind.ONE_TO_ONE and single.on == match.on and not (single.fuzzy or single.contained):
+            for field, condition in agreements(pairs, single, rules).items():
+                holds[field] = holds.get(field, ibis.literal(True)) & (condition | many)
+    return holds
 
 
 def _named(rows: ibis.Table, name: str, side: str) -> ibis.Table:

@@ -9,6 +9,7 @@ import ibis
 
 from tallystick.books.reconciliation.engine import Engine
 from tallystick.books.reconciliation.matching import Matched
+from tallystick.books.reconciliation.numbers import times
 from tallystick.books.reconciliation.rules import Rules
 
 _NEAR_DAYS = 7
@@ -29,10 +30,8 @@ def find_out(engine: Engine, breaks: ibis.Table, matched: Matched, wholes: Whole
     rows = _repeats(rows, matched)
     rows = _earlier_prices(engine, rows, wholes, rules)
     ends = _last_days(engine, wholes, rules)
-    larger = ibis.greatest(rows["l_quantity"].abs(), rows["r_quantity"].abs())
-    smaller = ibis.least(rows["l_quantity"].abs(), rows["r_quantity"].abs())
-    dear = ibis.greatest(rows["l_price"].abs(), rows["r_price"].abs())
-    cheap = ibis.least(rows["l_price"].abs(), rows["r_price"].abs())
+    larger, smaller = _larger_and_smaller(rows, "quantity")
+    dear, cheap = _larger_and_smaller(rows, "price")
     apart = rows["amount_difference"].abs()
     lines = ibis.greatest(rows["l_rows"].fill_null(0), rows["r_rows"].fill_null(0), 1)
     pair = rows["side"] == "both"
@@ -46,7 +45,7 @@ def find_out(engine: Engine, breaks: ibis.Table, matched: Matched, wholes: Whole
             # A quotient only for people and for bounds; whether it is a pack size is asked by multiplication.
             quantity_factor=(larger.cast("float64") / smaller.cast("float64").nullif(0.0)),
             price_factor=(dear.cast("float64") / cheap.cast("float64").nullif(0.0)),
-            a_pack_size_apart=pair & (_packs(larger, smaller, rules) | _packs_of_price(dear, cheap, rules)),
+            a_pack_size_apart=pair & _packs(rows, rules),
             a_tax_rate_apart=pair & (apart > 0) & _taxes(rows, apart, rules),
             a_rounding_apart=pair
             & (apart > 0)
@@ -60,21 +59,27 @@ def find_out(engine: Engine, breaks: ibis.Table, matched: Matched, wholes: Whole
     )
 
 
-def _packs(larger: ibis.Value, smaller: ibis.Value, rules: Rules) -> ibis.Value:
+def _packs(rows: ibis.Table, rules: Rules) -> ibis.Value:
+    """Whether quantities are a pack size apart and prices just so the other way round, or prices alone where they have none.
+
+    A price for a pack was divided and rounded somewhere, so half a cent a piece is forgiven; only what is worth fifty cents a
+    piece can be judged so, for cheap things are near every multiple. The same price for a twelfth of the quantity is no
+    matter of units: that is a part of what was ordered.
+    """
+    larger, smaller = _larger_and_smaller(rows, "quantity")
+    dear, cheap = _larger_and_smaller(rows, "price")
+    no_price, same_quantity = dear.isnull() & cheap.isnull(), rows["l_quantity"].identical_to(rows["r_quantity"])
     fits = ibis.literal(False)
     for size in rules.pack_sizes:
-        fits |= larger == smaller * size
-    return (fits & (smaller > 0)).fill_null(False)
+        priced_so = ((dear - cheap * size).abs() <= Decimal("0.005") * size) & (cheap >= Decimal("0.5"))
+        counted_so = (larger == smaller * size) & (smaller > 0)
+        fits |= (counted_so & (no_price | priced_so)).fill_null(False) | (same_quantity & priced_so).fill_null(False)
+    return fits
 
 
-def _packs_of_price(dear: ibis.Value, cheap: ibis.Value, rules: Rules) -> ibis.Value:
-    """A price for a pack has been divided and rounded somewhere, so it is a pack size within half a percent of a cent a piece."""
-    fits = ibis.literal(False)
-    half_a_cent = ibis.literal(Decimal("0.005"), type="decimal(4, 3)")
-    for size in rules.pack_sizes:
-        fits |= (dear - cheap * size).abs() <= half_a_cent * size
-    # Cheap things are near every multiple; only what is worth a dollar a piece can be judged so.
-    return (fits & (cheap >= 1)).fill_null(False)
+def _larger_and_smaller(rows: ibis.Table, field: str) -> tuple[ibis.Value, ibis.Value]:
+    left, right = rows[f"l_{field}"].abs(), rows[f"r_{field}"].abs()
+    return ibis.greatest(left, right), ibis.least(left, right)
 
 
 def _taxes(rows: ibis.Table, apart: ibis.Value, rules: Rules) -> ibis.Value:
@@ -83,8 +88,8 @@ def _taxes(rows: ibis.Table, apart: ibis.Value, rules: Rules) -> ibis.Value:
     for rate in rules.tax_rates:
         share = ibis.literal((rate / 100).quantize(Decimal("1e-8")), type="decimal(10, 8)")
         for side in ("l_amount", "r_amount"):
-            tax = rows[side].abs().cast("decimal(18, 0)") * share
-            fits |= (apart.cast("decimal(18, 0)") - tax).abs() <= 1
+            tax = times(rows[side].abs(), share)
+            fits |= (apart.cast(tax.type()) - tax).abs() <= 1
     return fits.fill_null(False)
 
 
@@ -125,23 +130,41 @@ def _repeats(breaks: ibis.Table, matched: Matched) -> ibis.Table:
 
 
 def _earlier_prices(engine: Engine, breaks: ibis.Table, wholes: Wholes, rules: Rules) -> ibis.Table:
-    """Whether one side's price is what the item cost on the other side before: then the one has an old price list.
+    """Whether one side's price is what the other side charged for the item until it changed to the price that it charges now.
 
-    It needs items, prices and dates on both sides, and reads them once more for the items in question.
+    It needs items, prices and dates on both sides, and reads them once more for the items and prices in question.
     """
     if not all({"item", "price", "date"} <= side.columns.named() for side in (rules.left, rules.right)):
         return breaks.mutate(price_used_before=ibis.literal(False))
-    wrong = engine.keep("price_breaks", breaks.filter(breaks["class"] == "price"))
-    found = []
-    for own, other, whole in (("l_", "r_", wholes.right), ("r_", "l_", wholes.left)):
-        asked = wrong.select(
-            number="number", item=wrong[own + "item"], price=wrong[own + "price"], day=wrong[other + "date"]
-        )
-        prices = whole.select(known_item="item", known_price="price", known_day="date")
-        met = asked.inner_join(prices, [("item", "known_item"), ("price", "known_price")])
-        found.append(met.filter(met["known_day"] < met["day"]).select(before=met["number"]))
-    before = engine.keep("earlier_prices", found[0].union(found[1]).distinct())
-    return breaks.mutate(price_used_before=breaks["number"].isin(before["before"]))
+    wrong = breaks.filter(breaks["class"] == "price")
+    wrong = engine.keep(
+        "price_breaks", wrong.select("number", "l_item", "r_item", "l_price", "r_price", "l_date", "r_date")
+    )
+    before = breaks.filter(ibis.literal(False)).select("number")
+    if engine.count(wrong):
+        stale = [_stale(wrong, "r_", "l_", wholes.left), _stale(wrong, "l_", "r_", wholes.right)]
+        before = stale[0].union(stale[1], distinct=True)
+    known = engine.keep("earlier_prices", before.select(before="number"))
+    return breaks.mutate(price_used_before=breaks["number"].isin(known["before"]))
+
+
+def _stale(wrong: ibis.Table, old: str, new: str, whole: ibis.Table) -> ibis.Table:
+    """The breaks in which the price of side `old` is the one before the price of side `new`, whose rows are `whole`."""
+    asked = wrong.select(item=new + "item", price=new + "price").union(
+        wrong.select(item=new + "item", price=old + "price"), distinct=True
+    )
+    rows = whole.select("item", "price", "date").semi_join(asked, ["item", "price"])
+    used = rows.group_by("item", "price").aggregate(first=rows["date"].min(), last=rows["date"].max())
+    met = wrong.inner_join(
+        used.rename(old_item="item", old_price="price", old_first="first", old_last="last"),
+        [(new + "item", "old_item"), (old + "price", "old_price")],
+    )
+    met = met.inner_join(
+        used.rename(new_item="item", new_price="price", new_first="first", new_last="last"),
+        [(new + "item", "new_item"), (new + "price", "new_price")],
+    )
+    changed = (met["old_last"] < met["new_first"]) & (met["new_first"] <= met[new + "date"])
+    return met.filter(changed).select("number")
 
 
 def _last_days(engine: Engine, wholes: Wholes, rules: Rules) -> tuple[ibis.Value, ibis.Value]:

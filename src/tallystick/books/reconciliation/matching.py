@@ -44,12 +44,12 @@ def match_sides(
 ) -> Matched:
     """Match two sides. `counts` are their rows; `step` is told what is being done. Without `settling` every row is examined."""
     first, agreed = rules.matches[0], list[Agreed]()
-    rows = (left.rows, right.rows)
+    rows = (left.whole(), right.whole())
     if settling and can_settle(first):
         step("joining both sides")
         settled = settle(engine, left, right, first, rules, counts)
         agreed += settled.agreed
-        rows = (left.rows.semi_join(settled.left, "row"), right.rows.semi_join(settled.right, "row"))
+        rows = (rows[0].semi_join(settled.left, "row"), rows[1].semi_join(settled.right, "row"))
     step("reading what is left")
     examined, quarantined = _sound(engine, rows)
     matched = [_nothing(engine, "matched_left", examined.left), _nothing(engine, "matched_right", examined.right)]

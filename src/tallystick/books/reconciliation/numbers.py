@@ -26,6 +26,16 @@ class Parsed:
     reason: str = ""
 
 
+def times(left: ibis.Value, right: ibis.Value) -> ibis.Value:
+    """The exact product of two decimals, as wide as there is; Ibis' own `*` takes none of different scales."""
+    scales = [0 if each.type().is_integer() else each.type().scale for each in (left, right)]
+    kinds = tuple(f"decimal(38, {scale})" for scale in scales)
+    product = ibis.udf.scalar.builtin(
+        lambda left, right: None, name="multiply", signature=(kinds, f"decimal(38, {sum(scales)})")
+    )
+    return product(left.cast(kinds[0]), right.cast(kinds[1]))
+
+
 def decimal_of(column: ibis.Value, mark: Decimals, wanted: str = _WIDE) -> Parsed:
     """A column as a decimal: text by its decimal mark, with or without signs of thousands, (12.30) and 12.30- being negative."""
     if column.type().is_decimal():
@@ -69,14 +79,16 @@ def minor_units(table: ibis.Table, rule: Amount, currency: ibis.Value | str) -> 
     else:
         parsed = _product(table, rule)
     digits = _digits(currency) if not rule.minor else 0
-    kept = parsed.value.type()
-    if kept.is_decimal() and isinstance(digits, int) and kept.scale is not None and kept.scale <= digits:
-        return Parsed((parsed.value * 10**digits).cast("int64"), parsed.bad, parsed.reason)
-    scaled = parsed.value * (10**digits if isinstance(digits, int) else _power(digits))
+    kept, power = parsed.value.type(), digits if isinstance(digits, int) else None
+    if power is not None and kept.scale <= power:
+        narrow = kept.precision <= 15 - power
+        scaled = parsed.value * 10**power if narrow else times(parsed.value, ibis.literal(10**power, type="int64"))
+        return Parsed(scaled.cast("int64"), parsed.bad, parsed.reason)
+    scaled = times(parsed.value, ibis.literal(10**power, "int64") if power is not None else _power(digits))
     if rule.rounds:
         return Parsed(rounded(scaled, rule.rounds), parsed.bad, parsed.reason)
     whole = scaled.floor().cast("int64")
-    too_fine = (whole.cast(_WIDE) != scaled.cast(_WIDE)).fill_null(False)
+    too_fine = (whole.cast(scaled.type()) != scaled).fill_null(False)
     bad = too_fine if parsed.bad is None else parsed.bad | too_fine
     return Parsed(
         ibis.ifelse(bad, ibis.null("int64"), whole), bad, "is no number, or has more decimals than the currency"
@@ -87,22 +99,24 @@ def _product(table: ibis.Table, rule: Amount) -> Parsed:
     """Price × quantity × (1 − discount), exactly: 6 + 4 + 6 decimals are the sixteen that fit."""
     price = decimal_of(table[rule.price or ""], rule.decimal, _SIX)
     quantity = decimal_of(table[rule.quantity or ""], rule.decimal, "decimal(12, 4)")
-    value = price.value.try_cast(_SIX) * quantity.value.try_cast("decimal(12, 4)")
+    value = times(price.value.try_cast(_SIX), quantity.value.try_cast("decimal(12, 4)"))
     if rule.discount:
         discount = decimal_of(table[rule.discount], rule.decimal, "decimal(7, 6)").value.try_cast("decimal(7, 6)")
-        value *= ibis.literal(Decimal(1), type="decimal(1, 0)") - discount
+        value = times(value, ibis.literal(Decimal(1), type="decimal(7, 6)") - discount)
     missing = table[rule.price or ""].notnull() & table[rule.quantity or ""].notnull() & value.isnull()
     return Parsed(value, missing, "price, quantity or discount is no number")
 
 
 def rounded(value: ibis.Value, rule: Rounding) -> ibis.Value:
     """A decimal to a whole number, by floor and comparison: every engine knows these alike, and none knows both roundings."""
-    half = ibis.literal(Decimal("0.5"), type="decimal(2, 1)")
+    if value.type().scale == 0:
+        return value.cast("int64")
+    half = ibis.literal(Decimal("0.5"), type=value.type())
     if rule is Rounding.HALF_UP:
         away = (value.abs() + half).floor().cast("int64")
         return ibis.ifelse(value < 0, -away, away)
     whole = value.floor().cast("int64")
-    rest = value - whole.cast("decimal(19, 0)")
+    rest = value - whole.cast(value.type())
     odd = (whole % 2).abs().cast("int64")
     return whole + ibis.cases(
         (rest > half, ibis.literal(1, "int64")), (rest < half, ibis.literal(0, "int64")), else_=odd
@@ -117,8 +131,8 @@ def _digits(currency: ibis.Value | str) -> int | ibis.Value:
     return ibis.cases(*((currency.isin(codes), digits) for digits, codes in odd.items()), else_=2)
 
 
-def _power(digits: ibis.Value) -> ibis.Value:
-    return ibis.cases(*((digits == each, 10**each) for each in (0, 3, 4)), else_=100)
+def _power(digits: int | ibis.Value) -> ibis.Value:
+    return ibis.cases(*((digits == each, 10**each) for each in (0, 3, 4)), else_=100).cast("int64")
 
 
 def converted(amount: ibis.Value, currency: ibis.Value | str, to: str, rates: dict[str, Decimal]) -> ibis.Value:
@@ -133,4 +147,4 @@ def converted(amount: ibis.Value, currency: ibis.Value | str, to: str, rates: di
     else:
         each = [(currency == code, ibis.literal(value, type="decimal(19, 12)")) for code, value in factors.items()]
         factor = ibis.cases(*each, else_=ibis.null("decimal(19, 12)"))
-    return rounded(amount.cast("decimal(18, 0)") * factor, Rounding.HALF_UP)
+    return rounded(times(amount, factor), Rounding.HALF_UP)

@@ -13,6 +13,28 @@ from tallystick.books.reconciliation.settling import Agreed
 from tallystick.documents.money import MINOR_DIGITS, format_minor
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What one rule did with a record."""
+
+    rule: str
+    candidates: tuple[dict[str, Any], ...]
+    """The two keys, the two amounts in minor units, and for each condition whether it held."""
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The story of one key."""
+
+    key: str
+    rows: tuple[dict[str, Any], ...]
+    """The rows of either side that have the key."""
+    rules: tuple[Looked, ...]
+    end: tuple[str, ...]
+    """What became of the rows, a line each."""
+
+
 class NotConserved(Exception):
     """Rows got lost or were counted twice: a mistake of ours, and nothing of the result can be trusted."""
 
@@ -69,6 +91,7 @@ class Outcome:
     seconds: dict[str, float]
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    explanation: Explanation | None = None
 
     @property
     def breaks(self) -> int:
@@ -124,6 +147,7 @@ class Outcome:
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "files": [str(each) for each in self.files],
             "notes": list(self.notes),
+            **({"explanation": asdict(self.explanation)} if self.explanation else {}),
         }
 
 

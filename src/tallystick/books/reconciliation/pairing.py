@@ -170,7 +170,7 @@ def _alike(left: ibis.Table, right: ibis.Table, match: Match) -> ibis.Table:
         plain = side[prefix + name].upper().re_replace(r"[^\p{L}\p{N} ]+", "").strip()
         named = side.mutate(**{prefix + "name": plain})
         sides.append(named.mutate(**{prefix + "block": named[prefix + "name"].substr(0, fuzzy.first_letters)}))
-    on = [each for each in match.on if each not in ("key", name)]
+    on = [each for each in match.on if each != name]
     same = [(LEFT + each, RIGHT + each) for each in [*on, "block"]]
     met = sides[0].inner_join(sides[1], same)
     scored = met.mutate(likeness=_jaro_winkler(met["l_name"], met["r_name"]))

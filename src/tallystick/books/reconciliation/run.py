@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,17 @@ import ibis
 from tallystick.books.reconciliation.causes import name_causes
 from tallystick.books.reconciliation.classes import Broken, classify
 from tallystick.books.reconciliation.engine import DEFAULT_MEMORY, Engine, open_engine
+from tallystick.books.reconciliation.explaining import explain
 from tallystick.books.reconciliation.findings import Wholes, find_out
 from tallystick.books.reconciliation.matching import Matched, match_sides
 from tallystick.books.reconciliation.opening import NUMBER, OpenSide, open_side
 from tallystick.books.reconciliation.outcome import Outcome, SideCount, plain, tallies
 from tallystick.books.reconciliation.results import Results
-from tallystick.books.reconciliation.rules import Rules
+from tallystick.books.reconciliation.rules import Rules, Side
 from tallystick.books.reconciliation.sides import Prepared, prepare
 
 _LARGEST = 10
+_MOST_CURRENCIES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Options:
     memory: str = DEFAULT_MEMORY
     threads: int | None = None
     hub_url: str | None = None
+    explain: str | None = None
+    """A key whose story is wanted."""
 
 
 def reconcile(rules: Rules, options: Options, step: Callable[[str], None] = lambda what: None) -> Outcome:
@@ -91,6 +95,9 @@ class Run:
         outcome = self._outcome(results, counts)
         if self.options.out:
             outcome = results.write(outcome, self.options.out)
+        if self.options.explain is not None:
+            self.step(f"explaining {self.options.explain}")
+            outcome = replace(outcome, explanation=explain(self.options.explain, prepared, results))
         self.step("")
         self.seconds["all"] = time.monotonic() - began
         return outcome
@@ -102,8 +109,17 @@ class Run:
             self.step(f"opening {side.name or name}")
             opened = open_side(self.engine, side, name, self.options.folder, stack, self.options.hub_url)
             both.append(opened)
-            ready.append(prepare(opened.table, side, self.rules, NUMBER))
+            ready.append(prepare(opened.table, side, self.rules, NUMBER, self._currencies(opened, side)))
         return (both[0], both[1]), (ready[0], ready[1])
+
+    def _currencies(self, opened: OpenSide, side: Side) -> list[str | None] | None:
+        """What the column of currency has, if there is one and it has not hundreds."""
+        rule = side.columns.currency
+        if rule is None or rule.column is None:
+            return None
+        values = opened.table.select(code=opened.table[rule.column].cast("string")).distinct().limit(_MOST_CURRENCIES)
+        found = [row["code"] for row in self.engine.fetch(values)]
+        return found if len(found) < _MOST_CURRENCIES else None
 
     def _counts(
         self, sides: tuple[OpenSide, OpenSide], matched: Matched, broken: Broken

@@ -14,7 +14,7 @@ import ibis
 from tallystick.books.reconciliation.agreement import LEFT, RIGHT, agreements, all_of
 from tallystick.books.reconciliation.engine import Engine
 from tallystick.books.reconciliation.rules import Kind, Match, Rules
-from tallystick.books.reconciliation.sides import Prepared
+from tallystick.books.reconciliation.sides import RAW, Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ def _hashed(side: Prepared, fields: list[str], prefix: str) -> ibis.Table:
     hashed = ibis.udf.scalar.builtin(_parts_of(len(kinds)), name="hash", signature=(kinds, "uint64"))
     code = ibis.ifelse(rows["sound"], hashed(*(rows[each] for each in side.parts)), ibis.null("uint64"))
     carried = dict.fromkeys(["row", "amount", *fields])
-    return rows.select(**{prefix + "hash": code}, **{prefix + each: rows[each] for each in carried})
+    as_written = {each: RAW + each if RAW + each in rows.columns else each for each in carried}
+    return rows.select(**{prefix + "hash": code}, **{prefix + each: rows[name] for each, name in as_written.items()})
 
 
 def _parts_of(count: int) -> Any:

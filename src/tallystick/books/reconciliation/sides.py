@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 import ibis
 
 from tallystick.books.reconciliation.keys import as_text, changes_nothing, normalised
-from tallystick.books.reconciliation.numbers import Parsed, converted, minor_units, six_digits
+from tallystick.books.reconciliation.numbers import Parsed, converted, minor_units, six_digits, times
 from tallystick.books.reconciliation.rules import Conversion, Day, Rules, Side, Text
 from tallystick.documents.money import MINOR_DIGITS
 
-ROW = "row"
+RAW = "raw_"
+"""Texts as the source has them: where those are equal they need no trimming to be so."""
 FIELD_TYPES = {
     "key": "string",
     "amount": "int64",
@@ -50,12 +52,22 @@ class Prepared:
 
     rows: ibis.Table
     """`row`, the fields of FIELD_TYPES (null where the source has none), `sound`, and why not: `column`, `value`, `reason`."""
+
+    def whole(self) -> ibis.Table:
+        """The rows without what only the first pass needs."""
+        return self.rows.drop(*(each for each in self.rows.columns if each.startswith(RAW) or each in self.parts))
+
     parts: tuple[str, ...]
     """The columns of `rows` that are the parts of the key."""
 
 
-def prepare(source: ibis.Table, side: Side, rules: Rules, number: str = "__row") -> Prepared:
-    """A side's rows by its rules. `number` is the column of `source` with the number of each row."""
+def prepare(
+    source: ibis.Table, side: Side, rules: Rules, number: str = "__row", written: Sequence[str | None] | None = None
+) -> Prepared:
+    """A side's rows by its rules. `number` is the column of `source` with the number of each row.
+
+    `written` are all values that its column of currency has: to ask for those few is far cheaper than for all of ISO 4217.
+    """
     columns, keys = side.columns, side.keys or rules.keys
     plain = changes_nothing(keys) and not (rules.left.keys or rules.right.keys)
     parts = [source[each] if plain and _whole(source[each]) else normalised(source[each], keys) for each in columns.key]
@@ -65,7 +77,8 @@ def prepare(source: ibis.Table, side: Side, rules: Rules, number: str = "__row")
         for part, name in zip(parts, columns.key, strict=True)
     ]
     fields: dict[str, ibis.Value] = {"key": _joined(parts)}
-    currency = _currency(source, side, rules.currency, faults)
+    raw: dict[str, ibis.Value] = {}
+    currency = _currency(source, side, rules.currency, faults, written)
     _money(source, side, rules, currency, fields, faults)
     _quantities(source, side, rules, fields, faults)
     if columns.date:
@@ -76,9 +89,11 @@ def prepare(source: ibis.Table, side: Side, rules: Rules, number: str = "__row")
         rule = getattr(columns, name)
         if rule is not None:
             fields[name] = text_of(source, rule)
+            if rule.column is not None:
+                raw[RAW + name] = as_text(source[rule.column])
     every = {name: fields.get(name, ibis.null(kind)).cast(kind) for name, kind in FIELD_TYPES.items()}
     named = {f"part_{index}": part for index, part in enumerate(parts)}
-    return Prepared(source.select(row=source[number], **named, **every, **_why(faults)), tuple(named))
+    return Prepared(source.select(row=source[number], **named, **every, **raw, **_why(faults)), tuple(named))
 
 
 def _whole(value: ibis.Value) -> bool:
@@ -96,15 +111,20 @@ def _joined(parts: list[ibis.Value]) -> ibis.Value:
     return whole
 
 
-def _currency(source: ibis.Table, side: Side, default: str, faults: list[Fault]) -> ibis.Value | str:
+def _currency(
+    source: ibis.Table, side: Side, default: str, faults: list[Fault], written: Sequence[str | None] | None
+) -> ibis.Value | str:
     """The currency of each row, or of all."""
     rule = side.columns.currency
     if rule is None or rule.column is None:
         return rule.constant if rule and rule.constant else default
-    code = source[rule.column].cast("string").strip().upper()
-    faults.append(
-        Fault(~code.isin(list(MINOR_DIGITS)).fill_null(False), rule.column, code, "is no currency of ISO 4217")
-    )
+    code = source[rule.column].cast("string")
+    known: list[str] = list(MINOR_DIGITS)
+    if written is not None and all(each is None or each == each.strip().upper() for each in written):
+        known = [each for each in written if each in MINOR_DIGITS] or ["none"]
+    else:
+        code = code.strip().upper()
+    faults.append(Fault(~code.isin(known).fill_null(False), rule.column, code, "is no currency of ISO 4217"))
     return code
 
 
@@ -155,7 +175,7 @@ def _quantities(
             factors = {
                 code: factor if name == "quantity" else (Decimal(1) / factor) for code, factor in rules.units.items()
             }
-            value = (value * _by_unit(unit, factors)).cast("decimal(18, 6)")
+            value = times(value, _by_unit(unit, factors)).cast("decimal(18, 6)")
         fields[name] = -value if side.sign < 0 and name == "quantity" else value
     if unit is not None and columns.unit:
         known = unit.isnull() | unit.isin(list(rules.units))
