@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -73,14 +73,27 @@ async def _stream(streams: Streams, port: int, first: int, bodies: Sequence[byte
     writer.write("\r\n".join(lines).encode())
     sending = asyncio.create_task(_send(writer, first, streams.count, bodies))
     answered = 0
-    async for line in reader:
-        if b'"status":201' in line:
-            answered += 1
-        elif b'"status":' in line:
+    async for line in _lines_of(reader):
+        if b'"status":201' not in line:
             sys.exit(f"a line was answered {line.decode(errors='replace')[:500]}")
+        answered += 1
     await sending
     writer.close()
     return answered
+
+
+async def _lines_of(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """The lines of the answer, however its chunks divide them (RFC 9112, section 7.1)."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200 "):
+        sys.exit(f"the stream was answered {(head + await reader.read(2_000)).decode(errors='replace')}")
+    rest = b""
+    while size := int(await reader.readline(), 16):
+        *lines, rest = (rest + (await reader.readexactly(size + 2))[:size]).split(b"\n")
+        for line in lines:
+            yield line
+    if rest:
+        yield rest
 
 
 async def _send(writer: asyncio.StreamWriter, first: int, count: int, bodies: Sequence[bytes]) -> None:
