@@ -24,7 +24,7 @@ from tallystick.documents.cash import CashShare
 from tallystick.documents.money import Currency
 from tallystick.documents.values import Document, Identifier, LongText, ShortText
 from tallystick.stages.flow import Flow
-from tallystick.systems.failure import Failure, Rejected
+from tallystick.systems.failure import Failure
 from tallystick.systems.ports import Operation, Receivables
 
 router = guarded_router("cash")
@@ -102,8 +102,7 @@ async def apply_cash(
     try:
         return await desk.apply(wanted)
     except Failure as failure:
-        status = 422 if isinstance(failure, Rejected) else 503
-        raise Problem(status, "cash.erp_failed", f"what is owed could not be read: {failure.message}") from None
+        raise Problem(503, "cash.erp_failed", f"what is owed could not be read: {failure.message}") from None
 
 
 def _desk(flow: Flow, entity_name: str) -> CashDesk:
@@ -120,7 +119,7 @@ def _sent(file: CashFile) -> SentFile:
     try:
         return SentFile(file.name, b64decode(file.content, validate=True))
     except (binascii.Error, ValueError):
-        raise Problem(422, "cash.not_base64", f"{file.name}: its content is not base64") from None
+        raise Problem(422, "cash.not_encoded", f"{file.name}: its content is not base64") from None
 
 
 @router.get("/cash/lines", summary="Received lines")

@@ -35,6 +35,7 @@ from tallystick.store.crash_points import committing
 from tallystick.store.pool import Connection, JsonText
 
 HELD = "order.held"
+_OF_A_LINE = frozenset({"cash.suggested", "cash.unidentified"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +215,11 @@ async def resolve_exception(
             raise NotPossible(
                 "exception.needs_decision",
                 "the order is held: retry, amend, override or reject it, or cancel the order",
+            )
+        if found["type"] in _OF_A_LINE:
+            raise NotPossible(
+                "exception.needs_decision",
+                "its money is still nowhere: accept or refuse the received line (cash suggestions)",
             )
         await resolve_exceptions(
             connection,

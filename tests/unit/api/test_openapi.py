@@ -98,7 +98,7 @@ def test_every_change_of_something_versioned_asks_for_its_version() -> None:
     }
     assert asking == {
         *("orders_replace_order", "orders_cancel", "exceptions_assign", "exceptions_retry", "exceptions_amend"),
-        *("exceptions_override", "exceptions_reject", "exceptions_resolve"),
+        *("exceptions_override", "exceptions_reject", "exceptions_resolve", "cash_accept", "cash_refuse"),
     }
 
 
