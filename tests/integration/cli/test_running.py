@@ -81,6 +81,7 @@ def test_run_without_settings_serves_until_ctrl_c_and_leaves_nothing_even_of_one
         assert "there is no API key yet: tallystick keys create NAME --role admin" in said
         assert running.end() == 0
         assert "Traceback" not in running.said
+        assert "GET /docs" not in running.said  # no line for every request
     assert postgres_processes(place) == []
 
 
