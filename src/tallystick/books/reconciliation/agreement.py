@@ -20,9 +20,15 @@ def side_by_side(rows: ibis.Table, prefix: str, *more: str) -> ibis.Table:
     return rows.select(**{prefix + name: rows[name] for name in names})
 
 
-def agreements(pair: ibis.Table, match: Match, rules: Rules, lines: ibis.Value | int = 1) -> dict[str, ibis.Value]:
-    """For each field that `match` compares, whether both sides of `pair` agree in it. `lines` is for tolerances a line."""
-    found = {field: _agrees(pair, field, match, rules, lines) for field in rules.compared(match)}
+def agreements(
+    pair: ibis.Table, match: Match, rules: Rules, lines: ibis.Value | int = 1, fields: tuple[str, ...] | None = None
+) -> dict[str, ibis.Value]:
+    """For each field that `match` compares, or of those only `fields`, whether both sides of `pair` agree in it.
+
+    `lines` is for tolerances a line.
+    """
+    compared = rules.compared(match) if fields is None else fields
+    found = {field: _agrees(pair, field, match, rules, lines) for field in compared}
     if match.days:
         apart = days_apart(pair)
         found["date"] = apart.between(-match.days.before, match.days.after).fill_null(False)

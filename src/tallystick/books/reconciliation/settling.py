@@ -1,13 +1,13 @@
 """The first pass over everything: one scan of each side and one hash join take out what agrees, and only the rest is looked at.
 
-Keys are joined by their 64-bit hash. Pairs that disagree are compared by the key's text afterwards; for two different keys to
-pass as one here they would have to share the hash and every compared value.
+Keys are joined by their 64-bit hash, and what must be equal besides (but the amount, which is compared as it is) goes through
+the join as one hash too. Whatever disagrees is compared in full afterwards; for two different keys to pass as one here they would
+have to share both hashes and the amount.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import ibis
 
@@ -50,10 +50,7 @@ def settle(
 
     Rows whose key comes more than once are never taken out here, for which of them belongs to which is a question of its own.
     """
-    fields = [*rules.compared(match), *(["date"] if match.days else [])]
-    if rules.many_currencies:
-        fields.append("currency")
-    sides = [_hashed(each, fields, prefix) for each, prefix in ((left, LEFT), (right, RIGHT))]
+    sides = [_hashed(each, match, rules, prefix) for each, prefix in ((left, LEFT), (right, RIGHT))]
     tally = engine.keep("settled", _tally(sides[0], sides[1], match, rules))
     agreed = _agreed(engine, tally, rules)
     repeated = _repeated(engine, tally, sides, counts)
@@ -64,29 +61,48 @@ def settle(
     return Settled(agreed, *numbers)
 
 
-def _hashed(side: Prepared, fields: list[str], prefix: str) -> ibis.Table:
+def _hashed(side: Prepared, match: Match, rules: Rules, prefix: str) -> ibis.Table:
     """The few columns that the join carries. A row that can't take part has no hash and so finds nobody."""
     rows = side.rows
-    kinds = tuple(rows[each].type() for each in side.parts)
-    # The engine's own hash takes any number of columns, so that no text is put together for it.
-    hashed = ibis.udf.scalar.builtin(_parts_of(len(kinds)), name="hash", signature=(kinds, "uint64"))
-    code = ibis.ifelse(rows["sound"], hashed(*(rows[each] for each in side.parts)), ibis.null("uint64"))
-    carried = dict.fromkeys(["row", "amount", *fields])
-    as_written = {each: RAW + each if RAW + each in rows.columns else each for each in carried}
-    return rows.select(**{prefix + "hash": code}, **{prefix + each: rows[name] for each, name in as_written.items()})
+    code = ibis.ifelse(rows["sound"], _hash([rows[each] for each in side.parts]), ibis.null("uint64"))
+    weighed, equal = _weighed(match, rules), _equal(match, rules)
+    carried = dict.fromkeys(["row", "amount", *weighed, *(["date"] if match.days else [])])
+    if rules.many_currencies:
+        carried["currency"] = None
+    columns = {prefix + each: rows[each] for each in carried}
+    if equal:
+        # Texts that are written alike need no trimming to be found equal; the others are looked at again.
+        columns[prefix + "check"] = _hash([rows[RAW + each if RAW + each in rows.columns else each] for each in equal])
+    return rows.select(**{prefix + "hash": code}, **columns)
 
 
-def _parts_of(count: int) -> Any:
-    """A function of so many arguments, which is what Ibis reads a signature from."""
-    names = ", ".join(f"part_{each}" for each in range(count))
-    return eval(f"lambda {names}: None")  # noqa: S307 - made of numbers alone
+def _weighed(match: Match, rules: Rules) -> tuple[str, ...]:
+    """The fields that are compared as they are, for they need not be equal, or because their equality is all that counts."""
+    return tuple(each for each in rules.compared(match) if each == "amount" or (each == "status" and rules.statuses))
+
+
+def _equal(match: Match, rules: Rules) -> tuple[str, ...]:
+    """The fields that must be equal."""
+    weighed = _weighed(match, rules)
+    return tuple(each for each in rules.compared(match) if each not in weighed)
+
+
+def _hash(values: list[ibis.Value]) -> ibis.Value:
+    """The engine's own hash, which takes any number of columns of any type, so that no text is put together for it."""
+    names = ", ".join(f"part_{each}" for each in range(len(values)))
+    argued = eval(f"lambda {names}: None")  # noqa: S307 - made of numbers alone, for Ibis to count its arguments
+    hashed = ibis.udf.scalar.builtin(argued, name="hash", signature=(tuple(each.type() for each in values), "uint64"))
+    return hashed(*values)
 
 
 def _tally(left: ibis.Table, right: ibis.Table, match: Match, rules: Rules) -> ibis.Table:
     """Every pair or single row that disagrees by itself, and all that agree as one row for each currency."""
     joined = left.outer_join(right, left[LEFT + "hash"] == right[RIGHT + "hash"])
-    whole = joined.mutate(agrees=all_of(agreements(joined, match, rules)) & joined[LEFT + "hash"].notnull())
-    whole = whole.mutate(agrees=whole["agrees"].fill_null(False))
+    agrees = all_of(agreements(joined, match, rules, fields=_weighed(match, rules)))
+    if _equal(match, rules):
+        agrees &= joined[LEFT + "check"] == joined[RIGHT + "check"]
+    found_each_other = joined[LEFT + "hash"].notnull() & joined[RIGHT + "hash"].notnull()
+    whole = joined.mutate(agrees=(agrees & found_each_other).fill_null(False))
     grouped = {
         "agrees": whole["agrees"],
         "l_row": ibis.ifelse(whole["agrees"], ibis.null("int64"), whole["l_row"]),
