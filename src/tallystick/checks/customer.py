@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from tallystick.checks.check import Batch, Case
 from tallystick.checks.facts import Facts
 from tallystick.documents.decision import Decision, Reason
-from tallystick.documents.party import Address, Customer, CustomerStatus
+from tallystick.documents.party import Customer, CustomerStatus
 
 
 class CustomerCheck:
@@ -73,26 +73,15 @@ def judge_customer(case: Case, customer: Customer | None, now: datetime) -> list
 
 def _ship_to_reasons(case: Case, customer: Customer) -> list[Reason]:
     ship_to = case.order.ship_to
-    if ship_to is None or not customer.ship_to or any(_same(ship_to, each) for each in customer.ship_to):
+    if ship_to is None or not customer.ship_to or any(map(ship_to.names, customer.ship_to)):
         return []
     count = len(customer.ship_to)
     message = (
         f"the ship-to is not one of customer {customer.id}'s {count} known addresses; confirm it or add it in the ERP"
     )
-    known = "; ".join(each.id or _line(each) for each in customer.ship_to[:5])
-    ours = ship_to.id or _line(ship_to)
+    known = "; ".join(each.id or each.place for each in customer.ship_to[:5])
+    ours = ship_to.id or ship_to.place
     return [_reason(case, "ship_to_unknown", Decision.HOLD, message, "ship_to", ours, known)]
-
-
-def _same(wanted: Address, known: Address) -> bool:
-    if wanted.id is not None:
-        return wanted.id == known.id
-    return _line(wanted).casefold() == _line(known).casefold()
-
-
-def _line(address: Address) -> str:
-    parts = (address.street, address.city, address.region, address.postal_code, address.country)
-    return ", ".join(part for part in parts if part)
 
 
 def _reason(

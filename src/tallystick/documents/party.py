@@ -27,6 +27,16 @@ class Address(Document):
         """The tax jurisdiction as COUNTRY or COUNTRY-REGION."""
         return f"{self.country}-{self.region}" if self.region else self.country
 
+    @property
+    def place(self) -> str:
+        """Where it is, in one line; who receives there and what it is called stay out of it."""
+        parts = (self.street, self.city, self.region, self.postal_code, self.country)
+        return ", ".join(part for part in parts if part)
+
+    def names(self, known: Address) -> bool:
+        """Whether a known address is meant: by the id where this one has one, else by the place, whatever the case."""
+        return self.id == known.id if self.id is not None else self.place.casefold() == known.place.casefold()
+
 
 class CustomerStatus(StrEnum):
     """Whether the system of record lets this customer buy."""

@@ -6,10 +6,21 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from tallystick.documents.order import Order
 from tallystick.systems.failure import Failure, Rejected
 from tallystick.systems.ports import OrderCommand, OrderCommitted
+from tallystick.systems.tryton.masters import ADDRESS_FIELDS
+from tallystick.systems.tryton.names import TrytonNames
 from tallystick.systems.tryton.rpc import TrytonRpc
-from tallystick.systems.tryton.sale_values import SaleLine, UnknownCodeError, noted_tax, sale_lines, tax_note
+from tallystick.systems.tryton.sale_values import (
+    SaleLine,
+    UnknownCodeError,
+    noted_tax,
+    sale_lines,
+    ship_to_of,
+    tax_note,
+    warehouse_of,
+)
 from tallystick.systems.tryton.sales import TrytonSales, net_amount
 
 _LEFT = ("picked", "packed", "shipped", "done")
@@ -18,13 +29,14 @@ _LEFT = ("picked", "packed", "shipped", "done")
 class TrytonAmendments:
     """Changes and cancels sales, one after another: Tryton amends a sale at a time."""
 
-    def __init__(self, rpc: TrytonRpc, sales: TrytonSales, price_digits: int) -> None:
+    def __init__(self, rpc: TrytonRpc, sales: TrytonSales, names: TrytonNames, price_digits: int) -> None:
         self._rpc = rpc
         self._sales = sales
+        self._names = names
         self._price_digits = price_digits
 
     async def change(self, commands: Sequence[OrderCommand]) -> list[OrderCommitted | Failure]:
-        """Give sales their orders' new lines, charges and tax; lines that are gone are set to nothing."""
+        """Give sales their orders' new lines, charges, tax, ship-to and warehouse; lines that are gone are set to nothing."""
         return [await self._try(command, emptied=False) for command in commands]
 
     async def cancel(self, commands: Sequence[OrderCommand]) -> list[OrderCommitted | Failure]:
@@ -51,6 +63,8 @@ class TrytonAmendments:
             ["type", "sequence", "quantity", "unit_price", "product.code", "unit", "description", "note"],
         )
         amendments = self._amendments([row for row in rows if row["type"] == "line"], wanted)
+        if wanted:
+            amendments += await self._of_header(sale["id"], command.order)
         if amendments:
             await self._discard_drafts(sale["id"])
             values = {
@@ -97,6 +111,23 @@ class TrytonAmendments:
             amendments.append(
                 {"action": "line", "line": row["id"], "quantity": float(quantity), "unit_price": price, **kept}
             )
+        return amendments
+
+    async def _of_header(self, sale: int, order: Order) -> list[dict[str, Any]]:
+        """What to amend where the goods go to, and where they come from. Raises UnknownCodeError."""
+        parties = ("party", "invoice_party", "invoice_address", "shipment_party", "shipment_address")
+        row = (await self._rpc.search("sale.sale", [("id", "=", sale)], [*parties, "warehouse"]))[0]
+        amendments: list[dict[str, Any]] = []
+        warehouse = warehouse_of(order, await self._names.warehouses())
+        if warehouse != row["warehouse"]:
+            amendments.append({"action": "warehouse", "warehouse": warehouse})
+        receiver = row["shipment_party"] or row["party"]
+        known = (
+            await self._rpc.search("party.address", [("party", "=", receiver)], ADDRESS_FIELDS) if order.ship_to else []
+        )
+        if order.ship_to and ship_to_of(order, known)["id"] != row["shipment_address"]:
+            kept = {name: row[name] for name in parties}
+            amendments.append({"action": "party", **kept, "shipment_address": ship_to_of(order, known)["id"]})
         return amendments
 
     async def _discard_drafts(self, sale: int) -> None:

@@ -76,12 +76,12 @@ class Tryton:
             concurrency=options.concurrency,
         )
         self._rpc = TrytonRpc(name, options)
-        self._masters = TrytonMasters(self._rpc, options.warehouse)
-        names = TrytonNames(self._rpc)
+        names = TrytonNames(self._rpc, options.warehouse, options.warehouses)
+        self._masters = TrytonMasters(self._rpc, names)
         sales = TrytonSales(self._rpc)
         postings = TrytonPostings(self._rpc, names, options.tax_account)
         self._orders = TrytonOrders(self._rpc, sales, names, options.price_digits)
-        self._amendments = TrytonAmendments(self._rpc, sales, options.price_digits)
+        self._amendments = TrytonAmendments(self._rpc, sales, names, options.price_digits)
         self._shipments = TrytonShipments(self._rpc, sales)
         self._invoices = TrytonInvoices(self._rpc, postings)
         self._payments = TrytonPayments(self._rpc, names, options.payment_journal)
@@ -114,7 +114,7 @@ class Tryton:
         return await self._masters.read_prices(queries)
 
     async def read_stock(self, product_ids: Sequence[str]) -> Sequence[StockLevel]:
-        """What the warehouse can still promise."""
+        """What each warehouse can still promise."""
         return await self._masters.read_stock(product_ids)
 
     async def read_credit(self, customer_ids: Sequence[str]) -> Mapping[str, CreditPosition]:

@@ -14,6 +14,7 @@ from tallystick.documents.money import to_minor
 from tallystick.documents.party import Address, CreditPosition, Customer, CustomerStatus
 from tallystick.documents.product import Price, PriceKind, Product, StockLevel
 from tallystick.systems.ports import Change, Changes, PriceQuery
+from tallystick.systems.tryton.names import TrytonNames
 from tallystick.systems.tryton.rpc import TrytonRpc
 
 _UNITS = {"u": "EA"}
@@ -22,6 +23,9 @@ _ANY = ("active", "in", [True, False])
 # at each poll finds it all the same; a change seen twice changes nothing.
 _OVERLAP = timedelta(minutes=2)
 _CURRENCY = "USD"
+ADDRESS_FIELDS = (
+    "party", "party_name", "building_name", "street_unstructured", "city", "postal_code", "country.code", "subdivision.code",
+)  # fmt: skip
 _CUSTOMER_FIELDS = (
     "code", "name", "active", "customer_payment_term.rec_name", "sale_price_list", "customer_tax_rule.rec_name",
     "addresses", "credit_limit_amount",
@@ -31,10 +35,9 @@ _CUSTOMER_FIELDS = (
 class TrytonMasters:
     """The reading half of the connector."""
 
-    def __init__(self, rpc: TrytonRpc, warehouse: str) -> None:
+    def __init__(self, rpc: TrytonRpc, names: TrytonNames) -> None:
         self._rpc = rpc
-        self._warehouse = warehouse
-        self._locations: list[int] | None = None
+        self._names = names
 
     async def read_customers(self, customer_ids: Sequence[str]) -> Mapping[str, Customer]:
         """Customers by their party code."""
@@ -46,20 +49,11 @@ class TrytonMasters:
         rows = await self._rpc.search(
             "party.address",
             [("party", "in", ids), ("delivery", "=", True)],
-            [
-                "party",
-                "party_name",
-                "building_name",
-                "street_unstructured",
-                "city",
-                "postal_code",
-                "country.code",
-                "subdivision.code",
-            ],
+            ADDRESS_FIELDS,
         )
         addresses: dict[int, list[Address]] = {}
         for row in rows:
-            addresses.setdefault(row["party"], []).append(_address(row))
+            addresses.setdefault(row["party"], []).append(address_of(row))
         return {each["code"]: _customer(each, addresses.get(each["id"], [])) for each in parties if each["code"]}
 
     async def read_products(self, product_ids: Sequence[str]) -> Mapping[str, Product]:
@@ -137,26 +131,26 @@ class TrytonMasters:
         return found
 
     async def read_stock(self, product_ids: Sequence[str]) -> Sequence[StockLevel]:
-        """What the warehouse can still promise: its forecast quantity over all planned moves."""
+        """What each warehouse can still promise: its forecast quantity over all planned moves."""
         return await self._stock([("code", "in", list(product_ids))])
 
     async def _stock(self, domain: Sequence[Any]) -> list[StockLevel]:
-        if self._locations is None:
-            rows = await self._rpc.search("stock.location", [("type", "=", "warehouse")], ["id"])
-            self._locations = [row["id"] for row in rows]
-        context = {"locations": self._locations, "stock_date_end": date.max.replace(year=2999), "forecast": True}
-        rows = await self._rpc.search(
-            "product.product", [*domain, ("type", "=", "goods")], ["code", "forecast_quantity"], context=context
-        )
-        return [
-            StockLevel(
-                product_id=row["code"],
-                warehouse=self._warehouse,
-                available=Decimal(str(row["forecast_quantity"])).normalize() + 0,
+        levels: list[StockLevel] = []
+        for warehouse, location in (await self._names.warehouses()).items():
+            context = {"locations": [location], "stock_date_end": date.max.replace(year=2999), "forecast": True}
+            rows = await self._rpc.search(
+                "product.product", [*domain, ("type", "=", "goods")], ["code", "forecast_quantity"], context=context
             )
-            for row in rows
-            if row["code"]
-        ]
+            levels += [
+                StockLevel(
+                    product_id=row["code"],
+                    warehouse=warehouse,
+                    available=Decimal(str(row["forecast_quantity"])).normalize() + 0,
+                )
+                for row in rows
+                if row["code"]
+            ]
+        return levels
 
     async def read_credit(self, customer_ids: Sequence[str]) -> Mapping[str, CreditPosition]:
         """Receivables as open invoices, and what Tryton counts beyond them against the limit as open orders."""
@@ -247,7 +241,8 @@ def _unit(row: Mapping[str, Any]) -> str:
     return _UNITS.get(symbol, symbol)
 
 
-def _address(row: Mapping[str, Any]) -> Address:
+def address_of(row: Mapping[str, Any]) -> Address:
+    """A party's address, read with ADDRESS_FIELDS."""
     country = (row.get("country.") or {}).get("code") or "US"
     subdivision = (row.get("subdivision.") or {}).get("code")
     return Address(

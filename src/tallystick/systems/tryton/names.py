@@ -1,4 +1,4 @@
-"""Ids of what documents refer to by name and what hardly ever changes: currencies, taxes, accounts, journals, the warehouse."""
+"""Ids of what documents refer to by name and what hardly ever changes: currencies, taxes, accounts, journals, warehouses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tallystick.systems.failure import Rejected
 from tallystick.systems.tryton.rpc import TrytonRpc
 
 _FRESH_SECONDS = 60.0
@@ -14,9 +15,11 @@ _FRESH_SECONDS = 60.0
 class TrytonNames:
     """Asks for all of a kind at once, and again only after a minute."""
 
-    def __init__(self, rpc: TrytonRpc) -> None:
+    def __init__(self, rpc: TrytonRpc, warehouse: str, warehouses: Mapping[str, str]) -> None:
         self._rpc = rpc
-        self._known: dict[str, tuple[float, dict[str, int]]] = {}
+        self._warehouse = warehouse
+        self._warehouses = warehouses
+        self._known: dict[tuple[str, str], tuple[float, dict[str, int]]] = {}
 
     async def currencies(self) -> Mapping[str, int]:
         """By ISO code."""
@@ -34,15 +37,25 @@ class TrytonNames:
         """Statement journals by name."""
         return await self._all("account.statement.journal", "name")
 
-    async def warehouse(self) -> int:
-        """The one we sell from, the first where there are several. Raises a Failure."""
-        found = await self._all("stock.location", "name", [("type", "=", "warehouse")])
-        return next(iter(found.values()))
+    async def warehouses(self) -> Mapping[str, int]:
+        """The warehouses that we sell from, by our names; the one of lines that name none comes first. Raises a Failure."""
+        kind = [("type", "=", "warehouse")]
+        by_name = await self._all("stock.location", "name", kind)
+        found = {**by_name, **await self._all("stock.location", "code", kind)}
+        ours = self._warehouse
+        if not self._warehouses:
+            return {ours: found.get(ours, next(iter(by_name.values())))}
+        for name, theirs in self._warehouses.items():
+            if theirs not in found:
+                system = self._rpc.name
+                message = f"{system}: it has no warehouse of the code or name {theirs!r}, which is to be {name}"
+                raise Rejected(f"{message}; correct warehouses", system=system, code=f"{system}.unknown_warehouse")
+        return {name: found[self._warehouses[name]] for name in sorted(self._warehouses, key=lambda each: each != ours)}
 
     async def _all(self, model: str, field: str, domain: Sequence[Any] = ()) -> Mapping[str, int]:
-        read_at, known = self._known.get(model, (0.0, {}))
+        read_at, known = self._known.get((model, field), (0.0, {}))
         if not known or time.monotonic() - read_at > _FRESH_SECONDS:
             rows = await self._rpc.search(model, list(domain), [field], order=[("id", "ASC")])
-            known = {row[field]: row["id"] for row in rows}
-            self._known[model] = (time.monotonic(), known)
+            known = {row[field]: row["id"] for row in rows if row[field]}
+            self._known[model, field] = (time.monotonic(), known)
         return known

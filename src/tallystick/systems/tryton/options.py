@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
 
 from tallystick.systems.options import HttpOptions
 
@@ -19,10 +22,18 @@ class TrytonOptions(HttpOptions):
     deadline: float = Field(default=120.0, gt=0, le=3_600)
     batch_size: int = Field(default=50, ge=1, le=1_000)
     warehouse: str = "MAIN"
-    """Our name of Tryton's warehouse."""
+    """Our name of the warehouse that order lines are sold from which name none."""
+    warehouses: Mapping[str, str] = Field(default_factory=dict)
+    """Our names of Tryton's warehouses, each with its code or name there; none: there is one, and `warehouse` is its name."""
     tax_account: str = "2.2.3"
     """Code of the account that takes the sales tax which the tax service computed."""
     payment_journal: str = "Bank"
     """Name of the statement journal in which received payments are booked."""
     price_digits: int = Field(default=6, ge=2, le=12)
     """Decimals of unit prices in Tryton (`price_decimal` in its configuration)."""
+
+    @model_validator(mode="after")
+    def _sells_from_one_of_them(self) -> Self:
+        if self.warehouses and self.warehouse not in self.warehouses:
+            raise ValueError(f"warehouse: {self.warehouse!r} is none of warehouses: {', '.join(self.warehouses)}")
+        return self

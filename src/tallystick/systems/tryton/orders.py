@@ -7,6 +7,7 @@ from typing import Any
 
 from tallystick.systems.failure import Failure, Rejected
 from tallystick.systems.ports import OrderCommand, OrderCommitted
+from tallystick.systems.tryton.masters import ADDRESS_FIELDS
 from tallystick.systems.tryton.names import TrytonNames
 from tallystick.systems.tryton.rpc import TrytonRpc
 from tallystick.systems.tryton.sale_values import Catalogue, UnknownCodeError, sale_values
@@ -47,7 +48,7 @@ class TrytonOrders:
         addresses = await self._rpc.search(
             "party.address",
             [("party", "in", [each["id"] for each in parties])],
-            ["party", "building_name", "country.code", "subdivision.code"],
+            ADDRESS_FIELDS,
         )
         products = await self._rpc.search(
             "product.product",
@@ -60,7 +61,7 @@ class TrytonOrders:
             {each["code"]: each for each in products},
             await self._names.taxes(),
             await self._names.currencies(),
-            await self._names.warehouse(),
+            await self._names.warehouses(),
             self._price_digits,
         )
         values: dict[str, dict[str, Any]] = {}

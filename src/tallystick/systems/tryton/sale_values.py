@@ -11,6 +11,7 @@ from typing import Any
 from tallystick.documents.money import from_minor, minor_digits
 from tallystick.documents.order import Order, OrderLine
 from tallystick.systems.ports import OrderCommand
+from tallystick.systems.tryton.masters import address_of
 
 CHARGE_SEQUENCE = 1_000_000
 """Sale lines from this sequence on are charges; below it the sequence is the order's line number."""
@@ -33,10 +34,10 @@ class Catalogue:
         products: Mapping[str, dict[str, Any]],
         taxes: Mapping[str, int],
         currencies: Mapping[str, int],
-        warehouse: int,
+        warehouses: Mapping[str, int],
         price_digits: int,
     ) -> None:
-        self.products, self.taxes, self.currencies, self.warehouse = products, taxes, currencies, warehouse
+        self.products, self.taxes, self.currencies, self.warehouses = products, taxes, currencies, warehouses
         self.price_digits = price_digits
         self._parties = parties
         self._addresses: dict[int, list[dict[str, Any]]] = {}
@@ -50,15 +51,8 @@ class Catalogue:
         return self._parties[code]
 
     def address(self, order: Order, party: Mapping[str, Any]) -> dict[str, Any]:
-        """The order's ship-to by its id, else the party's first. Raises UnknownCodeError."""
-        known = self._addresses.get(party["id"], [])
-        wanted = order.ship_to.id if order.ship_to else None
-        for address in known:
-            if wanted is None or address["building_name"] == wanted:
-                return address
-        raise UnknownCodeError(
-            f"party {order.customer_id} has no address {wanted or 'at all'}; create it or correct the ship-to"
-        )
+        """The order's ship-to, else the party's first. Raises UnknownCodeError."""
+        return ship_to_of(order, self._addresses.get(party["id"], []))
 
     def tax(self, jurisdiction: str, country: str) -> int:
         """The tax of a jurisdiction, else of its country. Raises UnknownCodeError."""
@@ -66,6 +60,31 @@ class Catalogue:
             if name in self.taxes:
                 return self.taxes[name]
         raise UnknownCodeError(f"there is no tax named {jurisdiction}; create it with its rate, or correct the ship-to")
+
+
+def ship_to_of(order: Order, addresses: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The order's ship-to among its party's addresses, the first where it names none. Raises UnknownCodeError."""
+    wanted = order.ship_to
+    for address in addresses:
+        if wanted is None or wanted.names(address_of(address)):
+            return address
+    missing = (wanted.id or f"at {wanted.place}") if wanted else "at all"
+    raise UnknownCodeError(f"party {order.customer_id} has no address {missing}; create it or correct the ship-to")
+
+
+def warehouse_of(order: Order, warehouses: Mapping[str, int]) -> int:
+    """The warehouse of all of the order's lines; a sale of Tryton's has one. Raises UnknownCodeError."""
+    usual = next(iter(warehouses))
+    wanted = sorted({line.warehouse or usual for line in order.lines})
+    if len(wanted) > 1:
+        raise UnknownCodeError(
+            f"its lines are sold from {' and '.join(wanted)}, a sale from one; send an order for each"
+        )
+    if wanted[0] not in warehouses:
+        raise UnknownCodeError(
+            f"there is no warehouse {wanted[0]}; known are {', '.join(warehouses)} (setting warehouses)"
+        )
+    return warehouses[wanted[0]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +129,7 @@ def sale_values(command: OrderCommand, catalogue: Catalogue) -> dict[str, Any]:
         lines.append(tax_line(command.tax_amount))
     return {
         "reference": command.reference,
-        "description": f"{order.channel} {order.order_number}"[:140],
+        "description": f"{order.channel} {order.order_number}{f', PO {order.customer_po}' if order.customer_po else ''}",
         "party": party["id"],
         "invoice_address": address["id"],
         "shipment_address": address["id"],
@@ -118,7 +137,7 @@ def sale_values(command: OrderCommand, catalogue: Catalogue) -> dict[str, Any]:
         "price_list": party["sale_price_list"],
         "sale_date": order.ordered_at.date(),
         "currency": catalogue.currencies[order.currency],
-        "warehouse": catalogue.warehouse,
+        "warehouse": warehouse_of(order, catalogue.warehouses),
         "invoice_method": "fulfillment",
         "shipment_method": "order",
         "lines": [["create", lines]],
