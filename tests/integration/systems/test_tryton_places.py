@@ -17,7 +17,7 @@ from tallystick.documents.party import Address, Customer
 from tallystick.sandbox.tryton.masters import Masters, load_masters
 from tallystick.sandbox.tryton.server import TrytonServer
 from tallystick.systems.failure import Rejected
-from tallystick.systems.ports import Erp, OrderCommand, OrderCommitted
+from tallystick.systems.ports import Erp, OrderCommand, OrderCommitted, PriceQuery
 from tallystick.systems.tryton import connect
 
 YARD = Address(id="YARD", street="9 Yard Road", city="Reno", postal_code="89501", region="NV")
@@ -176,3 +176,20 @@ async def test_a_change_can_send_goods_elsewhere_and_from_elsewhere(
     refused = (await erp.change_orders([replace(command, order=nowhere, revision=3)]))[0]
     assert isinstance(refused, Rejected)
     assert "has no address NOWHERE" in refused.message
+
+
+async def test_prices_and_credit_are_in_the_currency_of_the_company(erp: Erp, tryton_server: TrytonServer) -> None:
+    with tryton_server.client() as client:
+        company = client.search("company.company", [], ["currency"])[0]
+        [yen] = client(
+            "model.currency.currency.create", [{"name": "Yen", "code": "JPY", "digits": 0, "rounding": Decimal(1)}]
+        )
+        client("model.company.company.write", [company["id"]], {"currency": yen})
+        try:
+            customer = (await erp.read_customers(["C-TIGHT"]))["C-TIGHT"]
+            prices = await erp.read_prices([PriceQuery("C-OPEN", ("P-1",), datetime.now(UTC).date())])
+            credit = (await erp.read_credit(["C-TIGHT"]))["C-TIGHT"]
+        finally:
+            client("model.company.company.write", [company["id"]], {"currency": company["currency"]})
+    assert (customer.currency, {each.currency for each in prices[0]}) == ("JPY", {"JPY"})
+    assert (credit.currency, credit.limit) == ("JPY", 50)

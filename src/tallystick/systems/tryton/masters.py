@@ -22,7 +22,6 @@ _ANY = ("active", "in", [True, False])
 # Tryton stamps a record when its transaction starts: one that commits late carries an earlier time. Looking back this far
 # at each poll finds it all the same; a change seen twice changes nothing.
 _OVERLAP = timedelta(minutes=2)
-_CURRENCY = "USD"
 ADDRESS_FIELDS = (
     "party", "party_name", "building_name", "street_unstructured", "city", "postal_code", "country.code", "subdivision.code",
 )  # fmt: skip
@@ -54,7 +53,10 @@ class TrytonMasters:
         addresses: dict[int, list[Address]] = {}
         for row in rows:
             addresses.setdefault(row["party"], []).append(address_of(row))
-        return {each["code"]: _customer(each, addresses.get(each["id"], [])) for each in parties if each["code"]}
+        currency = await self._names.company_currency()
+        return {
+            each["code"]: _customer(each, addresses.get(each["id"], []), currency) for each in parties if each["code"]
+        }
 
     async def read_products(self, product_ids: Sequence[str]) -> Mapping[str, Product]:
         """Products by code."""
@@ -89,11 +91,12 @@ class TrytonMasters:
 
     async def _list_prices(self, domain: Sequence[Any]) -> dict[str, Price]:
         rows = await self._rpc.search("product.product", [*domain], ["code", "list_price_used", "sale_uom.symbol"])
+        currency = await self._names.company_currency()
         return {
             row["code"]: Price(
                 product_id=row["code"],
                 kind=PriceKind.LIST,
-                currency=_CURRENCY,
+                currency=currency,
                 unit=_unit(row),
                 unit_price=row["list_price_used"].normalize() + 0,
             )
@@ -115,6 +118,7 @@ class TrytonMasters:
             domain,
             ["price_list", "product.code", "formula", "quantity", "product.sale_uom.symbol"],
         )
+        currency = await self._names.company_currency()
         found: dict[tuple[int, str], list[Price]] = {}
         for row in rows:
             with contextlib.suppress(InvalidOperation):
@@ -122,7 +126,7 @@ class TrytonMasters:
                 price = Price(
                     product_id=product["code"],
                     kind=PriceKind.CONTRACT,
-                    currency=_CURRENCY,
+                    currency=currency,
                     unit=_UNITS.get(product["sale_uom."]["symbol"], product["sale_uom."]["symbol"]),
                     unit_price=Decimal(row["formula"]),
                     minimum_quantity=Decimal(str(row.get("quantity") or 0)),
@@ -160,7 +164,8 @@ class TrytonMasters:
         rows = await self._rpc.search(
             "party.party", domain, ["code", "credit_limit_amount", "credit_amount", "receivable"]
         )
-        return {row["code"]: _credit(row) for row in rows if row["code"]}
+        currency = await self._names.company_currency()
+        return {row["code"]: _credit(row, currency) for row in rows if row["code"]}
 
     async def read_changes(self, cursor: str | None) -> Changes:
         """Masters changed since the cursor, a time of Tryton's own clock; None gives everything."""
@@ -256,14 +261,14 @@ def address_of(row: Mapping[str, Any]) -> Address:
     )
 
 
-def _customer(row: Mapping[str, Any], addresses: Sequence[Address]) -> Customer:
+def _customer(row: Mapping[str, Any], addresses: Sequence[Address], currency: str) -> Customer:
     terms = row.get("customer_payment_term.")
     rule = row.get("customer_tax_rule.")
     return Customer(
         id=row["code"],
         name=row["name"] or row["code"],
         status=CustomerStatus.ACTIVE if row["active"] else CustomerStatus.INACTIVE,
-        currency=_CURRENCY,
+        currency=currency,
         payment_terms=terms["rec_name"] if terms else None,
         price_list=str(row["sale_price_list"]) if row["sale_price_list"] else None,
         ship_to=tuple(addresses),
@@ -275,7 +280,7 @@ def _product(row: Mapping[str, Any]) -> Product:
     return Product(id=row["code"], name=row["template."]["name"], unit=_unit(row), active=row["active"])
 
 
-def _credit(row: Mapping[str, Any]) -> CreditPosition:
+def _credit(row: Mapping[str, Any], currency: str) -> CreditPosition:
     limit, used, receivable = (
         row["credit_limit_amount"],
         row["credit_amount"] or Decimal(0),
@@ -283,8 +288,8 @@ def _credit(row: Mapping[str, Any]) -> CreditPosition:
     )
     return CreditPosition(
         customer_id=row["code"],
-        currency=_CURRENCY,
-        limit=None if limit is None else to_minor(limit, _CURRENCY),
-        open_orders=max(0, to_minor(used - receivable, _CURRENCY)),
-        open_invoices=to_minor(receivable, _CURRENCY),
+        currency=currency,
+        limit=None if limit is None else to_minor(limit, currency),
+        open_orders=max(0, to_minor(used - receivable, currency)),
+        open_invoices=to_minor(receivable, currency),
     )

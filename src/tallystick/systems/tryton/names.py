@@ -19,6 +19,7 @@ class TrytonNames:
         self._rpc = rpc
         self._warehouse = warehouse
         self._warehouses = warehouses
+        self._company: int | None = None
         self._known: dict[tuple[str, str], tuple[float, dict[str, int]]] = {}
 
     async def currencies(self) -> Mapping[str, int]:
@@ -36,6 +37,14 @@ class TrytonNames:
     async def payment_journals(self) -> Mapping[str, int]:
         """Statement journals by name."""
         return await self._all("account.statement.journal", "name")
+
+    async def company_currency(self) -> str:
+        """The ISO code in which the user's company keeps its books and its list prices. Raises a Failure."""
+        if self._company is None:
+            preferences = await self._rpc.call("model.res.user.get_preferences", [True], write=False)
+            self._company = preferences["company"]
+        company = [("id", "=", self._company)]
+        return next(iter(await self._all("company.company", "currency.code", company)))
 
     async def warehouses(self) -> Mapping[str, int]:
         """The warehouses that we sell from, by our names; the one of lines that name none comes first. Raises a Failure."""
@@ -56,6 +65,12 @@ class TrytonNames:
         read_at, known = self._known.get((model, field), (0.0, {}))
         if not known or time.monotonic() - read_at > _FRESH_SECONDS:
             rows = await self._rpc.search(model, list(domain), [field], order=[("id", "ASC")])
-            known = {row[field]: row["id"] for row in rows if row[field]}
+            known = {value: row["id"] for row in rows if (value := _value(row, field))}
             self._known[model, field] = (time.monotonic(), known)
         return known
+
+
+def _value(row: Mapping[str, Any], field: str) -> Any:
+    """A field of a record, or of the one that it refers to ("currency.code")."""
+    record, _, name = field.rpartition(".")
+    return row[f"{record}."][name] if record else row[field]
