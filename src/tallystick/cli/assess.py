@@ -106,7 +106,7 @@ def _show(found: Assessment, out: Path) -> None:
             )
             for each in found.findings.causes
         ],
-        empty="everything agrees",
+        empty="nothing breaks",
     )
     for note in found.matched.notes:
         tell(note)

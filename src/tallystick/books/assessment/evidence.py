@@ -116,35 +116,40 @@ def uniqueness_of(connection: duckdb.DuckDBPyConnection, place: int, column: Col
 
 
 def agreement(
-    connection: duckdb.DuckDBPyConnection, pairs: Sequence[tuple[Column, Column]], key: tuple[Column, Column] | None
+    connection: duckdb.DuckDBPyConnection,
+    pairs: Sequence[tuple[Column, Column, bool]],
+    key: tuple[Column, Column] | None,
 ) -> list[float]:
-    """For each pair of columns the share of keys for which both samples say the same: numbers by their sums, texts by the first.
+    """For each pair of columns the share of keys for which both samples say the same.
 
-    `key` is a second part of the key, if it has one. Keys without a value on either side don't count.
+    Where the pair is one of numbers (its third) their sums are compared, else the first of the texts. `key` is a second part
+    of the key, if it has one. Keys without a value on either side don't count.
     """
     if not pairs:
         return []
     grouped = []
+    places: list[dict[tuple[str, bool], int]] = []
     for place in (0, 1):
         extra = f", {normal_sql(key[place])} AS k2" if key else ""
-        columns = {pair[place].name: pair[place] for pair in pairs}
-        numbers = {name: index for index, name in enumerate(columns)}
-        values = ", ".join(f"{_value(column)} AS v{index}" for index, column in enumerate(columns.values()))
-        grouped.append((f"(SELECT k{extra}, {values} FROM sample_{place} GROUP BY ALL)", numbers))
-    (left, left_numbers), (right, right_numbers) = grouped
-    shares = ", ".join(
-        f"avg(CASE WHEN l.v{left_numbers[a.name]} IS NOT NULL AND r.v{right_numbers[b.name]} IS NOT NULL "
-        f"THEN CAST(l.v{left_numbers[a.name]} = r.v{right_numbers[b.name]} AS INTEGER) END)"
-        for a, b in pairs
-    )
+        columns = [(pair[:2][place], pair[2]) for pair in pairs]
+        asked = {(column.name, number): _value(column, number) for column, number in columns}
+        places.append({name: index for index, name in enumerate(asked)})
+        values = ", ".join(f"{value} AS v{index}" for index, value in enumerate(asked.values()))
+        grouped.append(f"(SELECT k{extra}, {values} FROM sample_{place} GROUP BY ALL)")
+    shares = []
+    for a, b, number in pairs:
+        left, right = f"l.v{places[0][a.name, number]}", f"r.v{places[1][b.name, number]}"
+        shares.append(
+            f"avg(CASE WHEN {left} IS NOT NULL AND {right} IS NOT NULL THEN CAST({left} = {right} AS INTEGER) END)"
+        )
     using = "k, k2" if key else "k"
-    found = connection.execute(f"SELECT {shares} FROM {left} l JOIN {right} r USING ({using})").fetchall()[0]
-    return [float(each or 0) for each in found]
+    sql = f"SELECT {', '.join(shares)} FROM {grouped[0]} l JOIN {grouped[1]} r USING ({using})"
+    return [float(each or 0) for each in connection.execute(sql).fetchall()[0]]
 
 
-def _value(column: Column) -> str:
+def _value(column: Column, number: bool) -> str:
     name = identifier(column.name)
-    if column.number is None:
+    if not number or column.number is None:
         return f"min({normal_sql(column)})"
     if column.native in (None, "VARCHAR"):
         return f"sum({number_sql(name, column.number, 'DECIMAL(38, 4)')})"

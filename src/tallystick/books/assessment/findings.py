@@ -171,7 +171,9 @@ def _listed_sql(roles: tuple[set[str], set[str]], today: date) -> str:
 
 def _shares(connection: duckdb.DuckDBPyConnection, dimension: str, whole: dict[str, tuple[int, int]]) -> list[Share]:
     """The parts by one column, the most money first; months in their order. Nothing where the column is empty."""
-    order = "1, 2" if dimension == "month" else "2, 4 DESC NULLS LAST, 3 DESC, 1"
+    order = "2, 4 DESC NULLS LAST, 3 DESC, 1"
+    if dimension in ("month", "age"):
+        order = f'min("{"month" if dimension == "month" else "age_days"}") NULLS LAST, 2'
     found = connection.execute(
         f'SELECT "{dimension}", currency, count(*), sum(money_at_risk)::BIGINT FROM {LISTED} '
         f'WHERE "{dimension}" IS NOT NULL GROUP BY 1, 2 ORDER BY {order}'

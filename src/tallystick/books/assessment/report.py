@@ -90,6 +90,8 @@ def _told(found: Assessment) -> dict[str, Any]:
         "sales": sales,
         "finance": finance,
         "breaks": findings.breaks,
+        "compared": {"amount", "quantity", "price"} & set(found.roles.mapping.matching.compare or ()),
+        "leading": leading,
         "headline": _headline(findings),
         "agreement": _agreement(found),
         "rest": _rest(findings),
@@ -207,7 +209,7 @@ def _data(rows: Sequence[dict[str, Any]]) -> str:
     values = [[_cut(row[name]) for name in COLUMNS] for row in rows]
     used = {row["currency"] for row in rows}
     digits = {code: MINOR_DIGITS[code] for code in sorted(used & MINOR_DIGITS.keys())}
-    text = orjson.dumps({"columns": COLUMNS, "rows": values, "digits": digits}).decode()
+    text = orjson.dumps({"columns": COLUMNS, "rows": values, "digits": digits, "wording": _WORDING}).decode()
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 

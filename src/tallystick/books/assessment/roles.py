@@ -29,6 +29,8 @@ _PAIRED: tuple[Role, ...] = ("amount", "quantity", "price", "currency", "party",
 _ALONE: tuple[Role, ...] = ("date", "due", "party", "product", "status", "channel", "discount", "document")
 _MOST_PAIRS = 400
 _AGREE_LEAST = 0.5
+_ALIKE = 0.3
+_NUMBERS = ("amount", "quantity", "price")
 _SMALL_CHOICE = 40
 
 
@@ -181,7 +183,7 @@ def _paired(
         if (named := _named_score(a, b, role, said)) > 0
     ]
     pairs = sorted(pairs, key=lambda each: -each[3])[:_MOST_PAIRS]
-    shares = agreement(connection, [(a, b) for a, b, _, _ in pairs], second)
+    shares = agreement(connection, [(a, b, role in _NUMBERS) for a, b, role, _ in pairs], second)
     ranked = sorted(
         (
             (0.6 * share + 0.4 * named, share, a, b, role)
@@ -193,7 +195,11 @@ def _paired(
     for score, share, a, b, role in ranked:
         # A product or line may be part of the key and be what it is besides.
         used = role != "product" and (a.name in taken[0] or b.name in taken[1])
-        if role in proposed or used or score < 0.3:
+        # Money that neither agrees nor is called money on both sides is not the same money.
+        strange = share < _ALIKE and not all(
+            side.column(role) or name_score(each.name, role) for each, side in ((a, said.sales), (b, said.finance))
+        )
+        if role in proposed or used or score < 0.3 or strange:
             continue
         taken[0].add(a.name)
         taken[1].add(b.name)
@@ -291,6 +297,8 @@ def _whole(
     if currency is None and not all(each.currency for each in mapped):
         currency = "USD"
         notes.append("beside some money stands no currency: it is taken for USD; say with --mapping what it is")
+    if not {"amount", "quantity", "price"} & set(compared):
+        notes.append("only keys were compared, for no amounts, quantities or prices of both sides belong together")
     matching = Matching(
         keys="digits" if key.digits_only else "text",
         compare=compared,

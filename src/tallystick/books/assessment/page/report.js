@@ -4,7 +4,7 @@
   const holder = document.getElementById("rows-data");
   const table = document.getElementById("table");
   if (!holder || !table) return;
-  const { columns, rows, digits } = JSON.parse(holder.textContent);
+  const { columns, rows, digits, wording: words } = JSON.parse(holder.textContent);
   const place = Object.fromEntries(columns.map((name, index) => [name, index]));
   const shown = [["key", "key"], ["customer", "customer"], ["class", "class"], ["cause", "cause"], ["date", "date"],
     ["sales_amount", "sales"], ["finance_amount", "finance"], ["money_at_risk", "at risk"]];
@@ -19,7 +19,7 @@
     if (kind) made.className = kind;
     return made;
   };
-  const wording = (text) => String(text).replaceAll("_", " ");
+  const wording = (text) => words[text] || String(text).replaceAll("_", " ");
   function money(amount, currency) {
     if (amount === null) return "";
     const places = digits[currency] ?? 2;
@@ -31,9 +31,9 @@
     return raw === null ? "" : name === "class" ? wording(raw) : String(raw);
   }
   function apply() {
-    const words = (filters.search || "").toLowerCase();
+    const sought = (filters.search || "").toLowerCase();
     found = rows.filter((row) => Object.entries(filters).every(([name, wanted]) => !wanted || name === "search" || get(row, name) === wanted)
-      && (!words || ["key", "customer", "product", "cause", "evidence", "channel"].some((name) => String(get(row, name) ?? "").toLowerCase().includes(words))));
+      && (!sought || ["key", "customer", "product", "cause", "evidence", "channel"].some((name) => String(get(row, name) ?? "").toLowerCase().includes(words))));
     const [name, direction] = order;
     found = [...found].sort((a, b) => {
       const x = get(a, name), y = get(b, name);
