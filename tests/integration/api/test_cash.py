@@ -160,7 +160,8 @@ async def test_an_erp_that_is_away_keeps_nothing(served: Served, owing: Owing) -
 
 async def test_a_decision_that_cannot_be_is_refused_and_the_work_item_is_not_closed_without_one(served: Served) -> None:
     [told] = (await apply(served, statement("ACC-9", ("12.34", "z")))).json()["applications"]
-    line = await served.pool.fetchrow("select id, exception_id from cash_lines where id = $1", told["line_id"])
+    rows = await served.pool.fetch("select id, exception_id from cash_lines where id = $1", told["line_id"])
+    [line] = rows
     async with served.acting_as("finance", **{"If-Match": '"1"'}) as finance:
         for body, code in (
             ({}, "cash.no_way"),
@@ -178,6 +179,6 @@ async def test_a_decision_that_cannot_be_is_refused_and_the_work_item_is_not_clo
         assert (refused.status_code, refused.json()["code"]) == (409, "exception.needs_decision")
         on_account = await finance.post(f"/v1/cash/lines/{line['id']}:accept", json={"customer_id": "C-1"})
         assert on_account.status_code == 200
-    message = await served.pool.fetchrow("select payload from messages where lane = $1", line["id"])
-    [part] = message["payload"]["parts"]
+    payload = await served.pool.fetchval("select payload from messages where lane = $1", line["id"])
+    [part] = payload["parts"]
     assert (part["customer_id"], part["amount"], part["shares"]) == ("C-1", 1_234, [])
