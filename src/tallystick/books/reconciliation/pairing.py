@@ -137,25 +137,22 @@ def _contained(left: ibis.Table, right: ibis.Table, match: Match) -> ibis.Table:
         keyed, texts, key, text, row = left, right, "l_key", "r_reference", "r_row"
     else:
         keyed, texts, key, text, row = right, left, "r_key", "l_reference", "l_row"
-    words = _words(texts, text, row)
     compact = keyed.mutate(word=keyed[key].upper().re_replace(r"[^\p{L}\p{N}]+", ""))
-    met = compact.inner_join(words, "word").drop("word")
-    others = [(LEFT if each is left else RIGHT) + field for each in (texts,) for field in match.on if field != "key"]
+    met = compact.inner_join(_words(texts, text, row), "word").drop("word")
     whole = met.inner_join(texts, [("text_row", row)]).drop("text_row")
-    return whole.filter(*(whole[each] == whole[(RIGHT if each[0] == "l" else LEFT) + each[2:]] for each in others))
+    equal = [whole[LEFT + each] == whole[RIGHT + each] for each in match.on if each != "key"]
+    return whole.filter(*equal) if equal else whole
 
 
 def _words(texts: ibis.Table, text: str, row: str) -> ibis.Table:
     """Each word of a text, and each two that stand together, in capitals without signs."""
-    split = texts.filter(texts[text].notnull()).select(
-        text_row=texts[row], word=texts[text].upper().re_split(r"[\s,;:/()]+").unnest()
-    )
+    named = texts.filter(texts[text].notnull())
+    parted = named.select(text_row=named[row], word=named[text].upper().re_split(r"[\s,;:/()]+"))
+    split = parted.unnest("word", offset="place")
     split = split.mutate(word=split["word"].re_replace(r"[^\p{L}\p{N}]+", ""))
-    # Unnesting keeps the order of a text's words, which the engine numbers as they come.
-    following = ibis.window(group_by="text_row")
-    both = split.mutate(next=split["word"].lead().over(following))
+    both = split.mutate(next=split["word"].lead().over(ibis.window(group_by="text_row", order_by="place")))
     pairs = both.filter(both["next"].notnull()).select(text_row="text_row", word=both["word"] + both["next"])
-    words = split.union(pairs)
+    words = split.select("text_row", "word").union(pairs)
     return words.filter(words["word"].length() >= 3).distinct()
 
 
