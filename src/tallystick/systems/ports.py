@@ -247,6 +247,8 @@ class PriceQuery:
     customer_id: str
     product_ids: tuple[str, ...]
     on: date
+    """For a system that can only tell the prices of one day. One that tells their dates tells them all: an order is judged by
+    the prices of its own day, and the answer is kept for others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -34,6 +35,8 @@ async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[San
         await load(sandbox, "erp", "products", {"id": "RARE", "name": "Rare"})
         await load(sandbox, "erp", "prices", {"product_id": "RARE", "currency": "USD", "unit_price": "10.00"})
         await load(sandbox, "erp", "stock", {"product_id": "RARE", "on_hand": "10"})
+        january = {"kind": "promotion", "unit_price": "8.00", "valid_from": "2026-01-01", "valid_to": "2026-01-31"}
+        await load(sandbox, "erp", "prices", {"product_id": "RARE", "currency": "USD", **january})
         yield sandbox
 
 
@@ -103,6 +106,26 @@ async def test_every_deviation_is_found_live_and_on_the_replica(
     results = await CheckRunner(pool, systems).check(policy(source), orders())
     assert found(results) == EXPECTED
     assert {check.source for check in results[0]} == ({"live"} if source == "live" else {"replica"})
+
+
+@pytest.mark.parametrize("source", ["live", "replica"])
+async def test_an_order_is_judged_by_the_prices_of_its_own_day(
+    pool: Pool, systems: dict[str, System], source: str
+) -> None:
+    erp = systems["erp"]
+    assert isinstance(erp, Erp)
+    if source == "replica":
+        await refresh_replicas(pool, "erp", erp)
+    days = (datetime(2026, 1, 31, 12, tzinfo=UTC), datetime(2026, 2, 1, 12, tzinfo=UTC))
+    promoted = [line("RARE", price="8.00")]
+    wanted = [
+        order(f"{each:%d-%m}", customer="C-1", lines=promoted, ship_to=CALIFORNIA, ordered_at=each) for each in days
+    ]
+    results = await CheckRunner(pool, systems).check(policy(source), wanted)
+    assert [[reason.code for check in each for reason in check.reasons] for each in results] == [
+        [],
+        ["price.below_list"],
+    ]
 
 
 async def test_tax_from_the_replica_of_rates_is_the_services_to_the_cent(

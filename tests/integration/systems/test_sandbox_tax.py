@@ -64,6 +64,22 @@ async def test_an_unknown_jurisdiction_is_rejected_and_the_others_are_answered(t
     assert isinstance(answers[1], TaxAnswer)
 
 
+async def test_goods_that_the_service_does_not_tax_are_free_of_it_and_the_other_lines_are_not(
+    tax: Tax, sandbox: Sandbox
+) -> None:
+    order = make_order("X-8", 1, 2)
+    free = order.lines[0].model_copy(update={"product_id": "BOOK"})
+    mixed = order.model_copy(update={"lines": (free, order.lines[1])})
+    answers: list[TaxAnswer | Failure] = []
+    for method in ("PUT", "DELETE"):
+        await sandbox.call("tax", method, "/untaxed/BOOK")
+        answers += await tax.calculate_tax([mixed], {})
+    assert answers == [
+        TaxAnswer(1_45, "US-CA", {1: 0, 2: 1_45}),
+        TaxAnswer(73 + 1_45, "US-CA", {1: 73, 2: 1_45}),
+    ]
+
+
 async def test_an_exempt_customer_pays_none_until_the_exemption_expires(tax: Tax) -> None:
     order = make_order("X-5")  # of 1 March 2026
     valid = customer(tax_exempt=True, exemption_expires_at=datetime(2026, 3, 1, tzinfo=UTC))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from tests.integration.systems.sandbox_servers import Hub, make_order, serve_hub
@@ -102,6 +103,15 @@ async def test_the_same_reference_ships_once(wms: Wms, hub: Hub, sandbox: Sandbo
     await hub.wait_for(len(hub.events) + (not hub.of("TS-W-6")))
     shipped = await sandbox.call("wms", "GET", "/v1/shipment-requests?order_reference=W-6")
     assert len(shipped["items"]) == 1
+
+
+async def test_the_warehouse_is_told_where_when_and_for_which_purchase_order(wms: Wms, sandbox: Sandbox) -> None:
+    order = make_order("W-DATE").model_copy(update={"customer_po": "PO 77", "requested_delivery": date(2026, 12, 1)})
+    await wms.request_shipments([command(order)])
+    listed = (await sandbox.call("wms", "GET", "/v1/shipment-requests?limit=1000"))["items"]
+    [asked] = [each for each in listed if each["order_number"] == "W-DATE"]
+    assert (asked["requested_delivery"], asked["customer_po"]) == ("2026-12-01", "PO 77")
+    assert asked["ship_to"]["region"] == "CA"
 
 
 async def test_a_reference_used_for_other_lines_is_rejected(wms: Wms) -> None:

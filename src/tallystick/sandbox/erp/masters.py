@@ -89,7 +89,9 @@ def find_prices(ledger: Ledger, search: PriceSearch) -> list[Price]:
     ]
 
 
-def _valid(price: Price, on: date) -> bool:
+def _valid(price: Price, on: date | None) -> bool:
+    if on is None:
+        return True
     return (price.valid_from is None or price.valid_from <= on) and (price.valid_to is None or on <= price.valid_to)
 
 

@@ -68,11 +68,11 @@ class PriceKeys(_Request):
 
 
 class PriceSearch(_Request):
-    """All prices that may apply to a customer for some products on a day."""
+    """All prices that may apply to a customer for some products; with a day only those in force then."""
 
     customer_id: Identifier
     product_ids: Annotated[list[Identifier], Field(max_length=MAXIMUM_LINES)]
-    on: date
+    on: date | None = None
 
 
 class SalesLineRequest(_Request):

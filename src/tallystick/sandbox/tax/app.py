@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, FastAPI, Response
 from pydantic import Field
 
-from tallystick.documents.values import Document, Fraction
+from tallystick.documents.values import Document, Fraction, Identifier
 from tallystick.sandbox.batches import item, item_problem, items_answer
 from tallystick.sandbox.faults import Faults
 from tallystick.sandbox.journal import Journal
@@ -109,6 +109,18 @@ def _routes(server: TaxServer) -> APIRouter:
         """Answer by the newest version again."""
         server.change({"record": "fresh", "jurisdiction": jurisdiction})
         return _rate(jurisdiction)
+
+    @router.put("/untaxed/{product_id}")
+    async def untax(product_id: Identifier) -> list[str]:
+        """There is no tax on this product, wherever it goes; answers with all such products."""
+        server.change({"record": "product", "product_id": product_id, "taxable": False})
+        return sorted(server.rates.untaxed)
+
+    @router.delete("/untaxed/{product_id}")
+    async def tax_again(product_id: Identifier) -> list[str]:
+        """This product is taxed as all others; answers with those that are not."""
+        server.change({"record": "product", "product_id": product_id, "taxable": True})
+        return sorted(server.rates.untaxed)
 
     def _rate(jurisdiction: str) -> list[Rate]:
         return [rate for rate in server.rates.all() if rate.jurisdiction == jurisdiction]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tallystick.documents.money import Currency, MinorAmount, Rounding
-from tallystick.documents.values import MAXIMUM_LINES, CountryCode, Document, Instant, ShortText
+from tallystick.documents.values import MAXIMUM_LINES, CountryCode, Document, Identifier, Instant, ShortText
 from tallystick.sandbox.batches import MAXIMUM_ITEMS, Reference
 from tallystick.sandbox.tax.rates import RateTable
 
@@ -22,6 +22,8 @@ class TaxedLine(Document):
 
     line_number: Annotated[int, Field(ge=1)]
     amount: MinorAmount
+    product_id: Identifier | None = None
+    """By which the service knows goods that are not taxed."""
     taxable: bool = True
 
 
@@ -57,7 +59,7 @@ def calculate(asked: Calculation, rates: RateTable) -> dict[str, Any] | None:
     rate = Decimal(0) if exempt else found.rate
     rounding = _ROUNDING[asked.rounding]
     by_line = {
-        str(line.line_number): int((line.amount * rate).quantize(_ONE, rounding)) if line.taxable else 0
+        str(line.line_number): int((line.amount * rate).quantize(_ONE, rounding)) if _is_taxed(line, rates) else 0
         for line in asked.lines
     }
     return {
@@ -69,3 +71,7 @@ def calculate(asked: Calculation, rates: RateTable) -> dict[str, Any] | None:
         "total_amount": sum(by_line.values()),
         "by_line": by_line,
     }
+
+
+def _is_taxed(line: TaxedLine, rates: RateTable) -> bool:
+    return line.taxable and line.product_id not in rates.untaxed

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from tallystick.documents.values import Fraction
+from tallystick.documents.values import Fraction, Identifier
 
 Jurisdiction = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[^\x00-\x1f\x7f]{1,140})?$")]
 """COUNTRY or COUNTRY-REGION, such as US-CA."""
@@ -75,6 +75,8 @@ class RateSettings(BaseModel):
     """Replaces the built-in table: {"US-CA": "0.0725", "DE": "0.19"}."""
     default_rate: Fraction | None = Decimal(0)
     """Where the table has neither region nor country; none: such an order is refused."""
+    untaxed_products: frozenset[Identifier] = frozenset()
+    """Goods on which there is no tax anywhere."""
 
 
 class Rate(BaseModel):
@@ -94,6 +96,8 @@ class RateTable:
         self._versions: dict[str, list[Decimal]] = {key: [rate] for key, rate in settings.rates.items()}
         self._default = settings.default_rate
         self._stale: dict[str, int] = {}
+        self.untaxed: set[str] = set(settings.untaxed_products)
+        """Ids of goods on which there is no tax."""
 
     def find(self, country: str, region: str | None) -> Rate | None:
         """The rate in force for a region, else its country, else the default; None when there is none."""
@@ -122,6 +126,8 @@ class RateTable:
                 self._stale[record["jurisdiction"]] = record["version"]
             case "fresh":
                 self._stale.pop(record["jurisdiction"], None)
+            case "product":
+                (self.untaxed.discard if record["taxable"] else self.untaxed.add)(record["product_id"])
 
     def _in_force(self, key: str) -> Rate:
         versions = self._versions[key]

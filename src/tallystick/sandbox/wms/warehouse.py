@@ -13,7 +13,7 @@ from pydantic import Field
 from tallystick.documents.party import Address
 from tallystick.documents.returns import Return, ReturnLine
 from tallystick.documents.shipment import Parcel, Shipment, ShipmentLine
-from tallystick.documents.values import MAXIMUM_LINES, Document, Identifier, ShortText
+from tallystick.documents.values import MAXIMUM_LINES, Day, Document, Identifier, ShortText
 from tallystick.sandbox.batches import Reference
 from tallystick.sandbox.wms.plans import Line, Plan, Simulation, steps
 
@@ -27,7 +27,9 @@ class ShipmentRequest(Document):
     order_number: Identifier
     erp_reference: str = Field(default="", max_length=64)
     customer_id: Identifier
+    customer_po: Identifier | None = None
     ship_to: Address | None = None
+    requested_delivery: Day | None = None
     lines: tuple[Line, ...] = Field(min_length=1, max_length=MAXIMUM_LINES)
 
 

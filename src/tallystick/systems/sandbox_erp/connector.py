@@ -142,10 +142,11 @@ class SandboxErp:
         return {each.id: each for each in found}
 
     async def read_prices(self, queries: Sequence[PriceQuery]) -> Sequence[Sequence[Price]]:
-        """For each query all prices that may apply, contract, promotion and list."""
+        """For each query all prices that may apply, contract, promotion and list, with the days from and to which they do."""
         found: list[Sequence[Price]] = []
         for chunk in _chunks(queries, _READ_SIZE):
-            body = await self._client.read("/v1/prices/search", body={"items": chunk})
+            asked = [{"customer_id": each.customer_id, "product_ids": each.product_ids} for each in chunk]
+            body = await self._client.read("/v1/prices/search", body={"items": asked})
             found += self._parsed(body, partial(answers.prices, expected=len(chunk)))
         return found
 

@@ -126,8 +126,8 @@ def _body(order: Order, address: Address, customer: Customer | None) -> dict[str
         "region": address.region,
         "on": order.ordered_at.date(),
         "lines": [
-            {"line_number": line.line_number, "amount": line.net_amount(order.currency, order.rounding)}
-            for line in order.lines
+            {"line_number": line.line_number, "product_id": line.product_id, "amount": amount}
+            for line, amount in zip(order.lines, order.line_amounts, strict=True)
         ],
     }
     if customer is not None and customer.tax_exempt:

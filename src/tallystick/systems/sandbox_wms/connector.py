@@ -77,7 +77,9 @@ def _body(command: ShipmentCommand) -> dict[str, Any]:
         "erp_reference": command.erp_reference,
         "order_number": order.order_number,
         "customer_id": order.customer_id,
+        "customer_po": order.customer_po,
         "ship_to": order.ship_to,
+        "requested_delivery": order.requested_delivery,
         "lines": [
             {
                 "line_number": line.line_number,
