@@ -18,7 +18,6 @@ _NUMERIC = re.compile(rf"([0-9]{{1,2}})([./-])([0-9]{{1,2}})[./-]([0-9]{{4}}|[0-
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _NAMED = re.compile(rf"[0-9]{{1,2}}([ -]){_MONTH}[ -]([0-9]{{4}}|[0-9]{{2}})", re.IGNORECASE)
 _SERIAL = re.compile(r"(?:2[0-9]|3[0-9]|4[0-9]|5[0-9])[0-9]{3}(?:\.[0-9]+)?")
-_LEAST = 0.95
 _NAME_OF_A_DATE = re.compile(
     r"date|datum|\bdt\b|_dt$|day\b|tag\b|faellig|fällig|due|posted|gebucht|period", re.IGNORECASE
 )
@@ -50,31 +49,36 @@ def named_like_a_date(name: str) -> bool:
 
 
 def read_date_format(
-    name: str, values: Sequence[str], said: Order | None = None, hint: Order | None = None
+    name: str,
+    values: Sequence[str],
+    said: Order | None = None,
+    hint: Order | None = None,
+    least: float = 0.95,
 ) -> DateFormat | None:
-    """How the values are written as dates; None when fewer than 19 in 20 are dates at all.
+    """How the values are written as dates; None when a smaller share than `least` are dates at all.
 
     `hint` is the order that other columns of the file have, for a column that could be read both ways.
     """
     if not values:
         return None
+    least = max(least, 1 / len(values))
     for pattern, order, written, evidence in (
         (_ISO, "ymd", None, "year first"),
         (_ISO_POINTS, "ymd", "%Y.%m.%d", "year first"),
         (_COMPACT, "ymd", "%Y%m%d", "eight digits, year first"),
     ):
         share = sum(1 for value in values if pattern.fullmatch(value)) / len(values)
-        if share >= _LEAST and (written != "%Y%m%d" or named_like_a_date(name)):
+        if share >= least and (written != "%Y%m%d" or named_like_a_date(name)):
             return DateFormat(order, written, round(share, 3), evidence)  # type: ignore[arg-type]  # one of ours
     named = [found for value in values if (found := _NAMED.fullmatch(value))]
-    if len(named) >= _LEAST * len(values):
+    if len(named) >= least * len(values):
         gap, year = named[0].group(1), "%Y" if len(named[0].group(2)) == 4 else "%y"
         return DateFormat("dmy", f"%d{gap}%b{gap}{year}", round(len(named) / len(values), 3), "the month by name")
     numeric = [found for value in values if (found := _NUMERIC.fullmatch(value))]
-    if len(numeric) >= _LEAST * len(values):
+    if len(numeric) >= least * len(values):
         return _by_order(numeric, len(numeric) / len(values), said, hint)
     serials = sum(1 for value in values if _SERIAL.fullmatch(value)) / len(values)
-    if serials >= _LEAST and named_like_a_date(name):
+    if serials >= least and named_like_a_date(name):
         return DateFormat("serial", None, round(0.8 * serials, 3), "days since 1899-12-30, by the column's name")
     return None
 

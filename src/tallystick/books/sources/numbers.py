@@ -21,8 +21,10 @@ def _pattern(decimal: str, sign: str) -> str:
     thousands = rf"[{_THOUSANDS[decimal]}{_SPACES}]"
     digits = rf"(?:[0-9]{{1,3}}(?:{thousands}[0-9]{{3}})+|[0-9]+)(?:[{decimal}][0-9]+)?|[{decimal}][0-9]+"
     gap = "[ \u00a0\u202f]*"
-    bare = rf"[-+−]?{gap}(?:{sign}{gap})?[-+−]?(?:{digits})(?:{gap}{sign})?"
-    return rf"{gap}(?:{bare}|{bare}{gap}[-−]|\({gap}{bare}{gap}\)){gap}"
+    after = rf"(?:{gap}{sign})?"
+    plain = rf"(?:{sign}{gap})?(?:{digits}){after}"
+    signed = rf"(?:[-+−]{gap}(?:{sign}{gap})?|{sign}{gap}[-+−])(?:{digits}){after}"
+    return rf"{gap}(?:{plain}|{signed}|{plain}{gap}[-−]|\({gap}{plain}{gap}\)){gap}"
 
 
 _READ = {decimal: re.compile(_pattern(decimal, _MONEY)) for decimal in (".", ",")}
@@ -53,9 +55,9 @@ class NumberFormat:
 
 
 def read_number_format(
-    values: Sequence[str], said: DecimalSign | None = None, hint: DecimalSign | None = None
+    values: Sequence[str], said: DecimalSign | None = None, hint: DecimalSign | None = None, least: float = 0.95
 ) -> NumberFormat | None:
-    """How the values are written as numbers; None when fewer than 19 in 20 are numbers at all.
+    """How the values are written as numbers; None when a smaller share than `least` are numbers at all.
 
     `hint` is what other columns of the file use, for a column that could be read both ways.
     """
@@ -65,11 +67,11 @@ def read_number_format(
     parted = sum(1 for value in either if re.search(r"[.,]", value))
     decimal: DecimalSign = said or ("." if len(point) > len(comma) else "," if comma else hint or ".")
     right = matched[decimal]
-    if not values or len(right) < 0.95 * len(values):
+    if not right or len(right) < least * len(values):
         return None
     decisive, contrary = (len(point), len(comma)) if decimal == "." else (len(comma), len(point))
     ambiguous = said is None and not decisive and parted > 0
-    signs = Counter(found.group() for value in right if (found := _SIGN.search(value)))
+    signs = Counter(found.group() for value in values if value in right and (found := _SIGN.search(value)))
     share = len(right) / len(values)
     confidence = 1.0 if said else share * (0.6 if ambiguous and hint is None else 0.8 if ambiguous else 1.0)
     evidence = f"{decisive} values only read with {decimal!r}, {contrary} only with {_THOUSANDS[decimal]!r}"

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tallystick.books.sources.dates import DateFormat, date_sql
+from tallystick.books.sources.dates import DateFormat, date_sql, read_date_format
 from tallystick.books.sources.engine import identifier, literal
-from tallystick.books.sources.numbers import NumberFormat, finer_sql, number_sql
+from tallystick.books.sources.numbers import NumberFormat, finer_sql, number_sql, read_number_format
 from tallystick.books.sources.source import Column
 from tallystick.documents.money import MAXIMUM_MINOR, MINOR_DIGITS, minor_digits
 
 NUMBER_DIGITS = 6
+_HALF = 0.5
 _CURRENCY_SIGNS = {"€": "EUR", "EURO": "EUR", "£": "GBP", "$": "USD", "US$": "USD"}
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 
@@ -63,7 +64,8 @@ def reading_of(place: int, column: Column, wanted: Wanted, columns: Mapping[str,
     # CASE and not AND, here and below: AND would work out both sides for every row.
     empty = ((f"CASE WHEN {value} IS NULL THEN {blank} ELSE false END", "empty"),) if wanted.required else ()
     unread = f"CASE WHEN {value} IS NULL THEN NOT {blank} ELSE false END"
-    form = column.number or NumberFormat(".", None, 0.0, "", 0)
+    # A column that is wanted as numbers or dates is read as what most of its values are, be they few.
+    form = column.number or read_number_format(column.values, least=0.0) or NumberFormat(".", None, 0.0, "", 0)
     no_number = (unread, f"no number with '{form.decimal}' before its decimals, or one too long")
     match wanted.kind:
         case "text":
@@ -72,7 +74,8 @@ def reading_of(place: int, column: Column, wanted: Wanted, columns: Mapping[str,
             code = _currency(text_sql(raw, column), wanted.currency)
             return Reading(sources, f"{code} AS {value}", empty)
         case "date":
-            written = column.date or DateFormat("ymd", None, 0.0, "")
+            guess = column.date or read_date_format(column.name, column.values, least=_HALF)
+            written = guess or DateFormat("ymd", None, 0.0, "")
             date = f"CAST({raw} AS DATE)" if _is_dated(column) else date_sql(_as_text(raw, column), written)
             return Reading(sources, f"{date} AS {value}", (*empty, (unread, f"no date as {written.shown}")))
         case "number":
@@ -142,6 +145,7 @@ def _as_text(raw: str, column: Column) -> str:
 
 
 def text_sql(raw: str, column: Column) -> str:
+    """The trimmed text of a column whose value is `raw`, NULL where it is empty."""
     if column.native in ("DOUBLE", "FLOAT"):
         # Whole numbers that were kept as floats, for some were missing: 10248.0 is document 10248.
         return f"CASE WHEN {raw} = floor({raw}) THEN CAST(try_cast({raw} AS BIGINT) AS VARCHAR) ELSE CAST({raw} AS VARCHAR) END"
