@@ -36,7 +36,7 @@ class Broken:
 
 def classify(engine: Engine, matched: Matched, rules: Rules) -> Broken:
     """The breaks of a matching, each with its class, the side it is on, the fields that differ, and the money at risk."""
-    match = _deciding(rules)
+    match = deciding(rules)
     if match.kind is Kind.ONE_TO_ONE:
         rows = _single_breaks(engine, matched, match, rules)
         breaks = engine.keep("broken", _judged(rows))
@@ -48,7 +48,7 @@ def classify(engine: Engine, matched: Matched, rules: Rules) -> Broken:
     return _group_breaks(engine, matched, match, rules)
 
 
-def _deciding(rules: Rules) -> Match:
+def deciding(rules: Rules) -> Match:
     """The rule that says what a break is: one for groups, if there is any, else the first that finds rows by their key."""
     plain = [each for each in rules.matches if not (each.fuzzy or each.contained)]
     groups = [each for each in plain if each.kind is not Kind.ONE_TO_ONE]

@@ -154,16 +154,19 @@ def _stale(wrong: ibis.Table, old: str, new: str, whole: ibis.Table) -> ibis.Tab
         wrong.select(item=new + "item", price=old + "price"), distinct=True
     )
     rows = whole.select("item", "price", "date").semi_join(asked, ["item", "price"])
-    used = rows.group_by("item", "price").aggregate(first=rows["date"].min(), last=rows["date"].max())
+    used = rows.group_by("item", "price").aggregate(
+        first=rows["date"].min(), last=rows["date"].max(), uses=rows.count()
+    )
     met = wrong.inner_join(
-        used.rename(old_item="item", old_price="price", old_first="first", old_last="last"),
+        used.rename(old_item="item", old_price="price", old_first="first", old_last="last", old_uses="uses"),
         [(new + "item", "old_item"), (old + "price", "old_price")],
     )
     met = met.inner_join(
-        used.rename(new_item="item", new_price="price", new_first="first", new_last="last"),
+        used.rename(new_item="item", new_price="price", new_first="first", new_last="last", new_uses="uses"),
         [(new + "item", "new_item"), (new + "price", "new_price")],
     )
     changed = (met["old_last"] < met["new_first"]) & (met["new_first"] <= met[new + "date"])
+    changed &= met["new_uses"] > 1  # by this row alone it is no price of the list
     return met.filter(changed).select("number")
 
 

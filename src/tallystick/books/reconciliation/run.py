@@ -40,6 +40,8 @@ class Options:
     hub_url: str | None = None
     explain: str | None = None
     """A key whose story is wanted."""
+    keep: Callable[[Outcome, Results, tuple[Prepared, Prepared]], None] | None = None
+    """Has the run kept while its engine is open."""
 
 
 def reconcile(rules: Rules, options: Options, step: Callable[[str], None] = lambda what: None) -> Outcome:
@@ -98,6 +100,9 @@ class Run:
         if self.options.explain is not None:
             self.step(f"explaining {self.options.explain}")
             outcome = replace(outcome, explanation=explain(self.options.explain, prepared, results))
+        if self.options.keep:
+            self.step("keeping the run")
+            self.options.keep(outcome, results, prepared)
         self.step("")
         self.seconds["all"] = time.monotonic() - began
         return outcome
