@@ -10,7 +10,7 @@ from tallystick.systems.conformance.erp_goods import ties
 from tallystick.systems.conformance.erp_scenario import UNKNOWN, Desk
 from tallystick.systems.conformance.verdicts import only, rejected, settled
 from tallystick.systems.failure import Rejected
-from tallystick.systems.ports import Operation, PaymentRecorded
+from tallystick.systems.ports import Operation, PaymentRecorded, PaymentShare, Receivables
 
 
 class ErpMoney(ErpDesk):
@@ -66,6 +66,55 @@ class ErpMoney(ErpDesk):
         made = {each.system_reference for each in settled(answers)}
         assert len(made) == 1, f"one payment, one number: {made or answers}"
         assert len(await desk.booked("payment", payment.reference)) == 1
+
+    async def test_a_payment_for_several_invoices_settles_each_by_its_share(self, desk: Desk) -> None:
+        needs(desk, Operation.APPLY_CASH)
+        _, one = await desk.invoiced(3)
+        _, other = await desk.invoiced(2)
+        shares = (PaymentShare(one.number, one.total_amount), PaymentShare(other.number, other.total_amount - 400))
+        payment = desk.sharing(one.total_amount + other.total_amount - 400 + 70, *shares)
+        first = only(await desk.erp.record_payments([payment]))
+        assert (first.applied_amount, first.on_account_amount) == (payment.payment.amount - 70, 70)
+        again = only(await desk.erp.record_payments([replace(payment, verify=True)]))
+        assert (again.system_reference, again.already_there) == (first.system_reference, True)
+        assert len(await desk.booked("payment", payment.reference)) == 1
+        rest = desk.sharing(1_000, PaymentShare(other.number, 1_000))
+        answered = only(await desk.erp.record_payments([rest]))
+        assert (answered.applied_amount, answered.on_account_amount) == (400, 600)
+
+    async def test_a_payment_with_a_share_for_an_unknown_invoice_books_nothing(self, desk: Desk) -> None:
+        needs(desk, Operation.APPLY_CASH)
+        _, invoice = await desk.invoiced(3)
+        payment = desk.sharing(300, PaymentShare(invoice.number, 100), PaymentShare(UNKNOWN, 200))
+        rejected(await desk.erp.record_payments([payment]))
+        assert await desk.booked("payment", payment.reference) == []
+
+    async def test_payments_in_one_call_that_share_an_invoice_pay_it_once(self, desk: Desk) -> None:
+        needs(desk, Operation.APPLY_CASH)
+        _, one = await desk.invoiced(3)
+        _, other = await desk.invoiced(2)
+        commands = [
+            desk.sharing(
+                one.total_amount + other.total_amount, *(PaymentShare(each.number, each.total_amount) for each in pair)
+            )
+            for pair in ((one, other), (other, one))
+        ]
+        answers = await desk.send_all(desk.erp.record_payments, commands)
+        applied = [each.applied_amount for each in answers]
+        assert applied == [one.total_amount + other.total_amount, 0], "the second finds nothing to pay"
+
+    async def test_what_is_owed_is_what_was_invoiced_less_what_was_paid(self, desk: Desk) -> None:
+        needs(desk, Operation.READ_OPEN_ITEMS)
+        _, invoice = await desk.invoiced(3)
+        _, settled = await desk.invoiced(1)
+        await desk.pay(invoice.total_amount - 700, invoice)
+        await desk.pay(settled.total_amount, settled)
+        assert isinstance(desk.erp, Receivables), "it declares read_open_items and lacks the method"
+        owed = {each.number: each for each in await desk.erp.read_open_items()}
+        found = owed[invoice.number]
+        assert (found.open_amount, found.currency) == (700, desk.scenario.currency)
+        assert found.customer_id == desk.scenario.customer_id
+        assert settled.number not in owed
 
     async def test_returned_goods_are_credited_at_the_invoiced_price(self, desk: Desk) -> None:
         needs(desk, Operation.CREDIT_RETURN)

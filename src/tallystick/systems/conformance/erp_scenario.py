@@ -24,6 +24,7 @@ from tallystick.systems.ports import (
     OrderCommitted,
     PaymentCommand,
     PaymentRecorded,
+    PaymentShare,
     ReturnCommand,
     ShipmentCommand,
 )
@@ -195,6 +196,10 @@ class Desk:
             customer_id=self.scenario.customer_id,
             invoice_number=invoice.number if invoice else None,
         )
+
+    def sharing(self, amount: int, *shares: PaymentShare) -> PaymentCommand:
+        """A command to record a payment that says which invoices it is for."""
+        return replace(self.payment(amount, None), shares=shares)
 
     async def pay(self, amount: int, invoice: Invoice | None) -> PaymentRecorded:
         """Record a payment."""

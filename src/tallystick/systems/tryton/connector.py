@@ -17,6 +17,7 @@ from tallystick.systems.ports import (
     Changes,
     Health,
     InvoiceCommand,
+    OpenReceivable,
     Operation,
     OrderCommand,
     OrderCommitted,
@@ -33,6 +34,7 @@ from tallystick.systems.tryton.books import TrytonBooks
 from tallystick.systems.tryton.invoices import TrytonInvoices
 from tallystick.systems.tryton.masters import TrytonMasters
 from tallystick.systems.tryton.names import TrytonNames
+from tallystick.systems.tryton.open_items import TrytonOpenItems
 from tallystick.systems.tryton.options import TrytonOptions
 from tallystick.systems.tryton.orders import TrytonOrders
 from tallystick.systems.tryton.payments import TrytonPayments
@@ -57,6 +59,8 @@ OPERATIONS = frozenset(
         Operation.RECORD_SHIPMENT,
         Operation.INVOICE_SHIPMENT,
         Operation.RECORD_PAYMENT,
+        Operation.READ_OPEN_ITEMS,
+        Operation.APPLY_CASH,
         Operation.CREDIT_RETURN,
         Operation.READ_CHANGES,
         Operation.READ_BOOKS,
@@ -84,9 +88,10 @@ class Tryton:
         self._amendments = TrytonAmendments(self._rpc, sales, names, options.price_digits)
         self._shipments = TrytonShipments(self._rpc, sales)
         self._invoices = TrytonInvoices(self._rpc, postings)
-        self._payments = TrytonPayments(self._rpc, names, options.payment_journal)
+        self._payments = TrytonPayments(self._rpc, names, options.payment_journal, options.discount_account)
         self._returns = TrytonReturns(self._rpc, sales, postings, options.price_digits)
         self._books = TrytonBooks(self._rpc)
+        self._open_items = TrytonOpenItems(self._rpc)
 
     async def check_health(self) -> Health:
         """Ask the user's preferences, which needs web server, database and session; never raises."""
@@ -152,6 +157,10 @@ class Tryton:
     async def credit_returns(self, commands: Sequence[ReturnCommand]) -> Sequence[CreditMemo | Failure]:
         """Take goods back onto the shelf and post the credit note of each return."""
         return await _each(commands, self._returns.credit)
+
+    async def read_open_items(self) -> Sequence[OpenReceivable]:
+        """Posted invoices that still ask for money."""
+        return await self._open_items.read()
 
     async def read_books(self, since: datetime | None = None) -> Sequence[BookEntry]:
         """Every sale, invoice, credit note and payment."""

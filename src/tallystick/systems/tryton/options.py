@@ -29,6 +29,8 @@ class TrytonOptions(HttpOptions):
     """Code of the account that takes the sales tax which the tax service computed."""
     payment_journal: str = "Bank"
     """Name of the statement journal in which received payments are booked."""
+    discount_account: str | None = None
+    """Code of the account that takes early-payment discounts; without it none is booked, and the invoice stays open with it."""
     price_digits: int = Field(default=6, ge=2, le=12)
     """Decimals of unit prices in Tryton (`price_decimal` in its configuration)."""
 

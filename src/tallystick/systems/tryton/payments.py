@@ -1,4 +1,4 @@
-"""Payments in Tryton: a bank statement each, named with our reference and posted; what exceeds the invoice stays on account."""
+"""Payments in Tryton: a bank statement each, named with our reference and posted; what exceeds the invoices stays on account."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from tallystick.documents.money import from_minor, to_minor
 from tallystick.systems.failure import Failure, Rejected, Transient
-from tallystick.systems.ports import PaymentCommand, PaymentRecorded
+from tallystick.systems.ports import PaymentCommand, PaymentRecorded, PaymentShare
 from tallystick.systems.tryton.buttons import press, withdraw
 from tallystick.systems.tryton.jsonrpc import Warned
 from tallystick.systems.tryton.names import TrytonNames
@@ -25,15 +25,16 @@ _STEPS = (("draft", "validate_statement", "validated"), ("validated", "post", "p
 class TrytonPayments:
     """Records payments, many in each call; the statement that holds a payment's reference is the payment."""
 
-    def __init__(self, rpc: TrytonRpc, names: TrytonNames, journal: str) -> None:
+    def __init__(self, rpc: TrytonRpc, names: TrytonNames, journal: str, discount_account: str | None = None) -> None:
         self._rpc = rpc
         self._names = names
         self._journal = journal
+        self._discount_account = discount_account
         self._statements = References(rpc, _MODEL, "name")
 
     async def record(self, commands: Sequence[PaymentCommand]) -> list[PaymentRecorded | Failure]:
         """Record each once; a second payment of an invoice pays what the first leaves open."""
-        return await in_turns(commands, lambda command: command.invoice_number or command.reference, self._record_once)
+        return await in_turns(commands, lambda command: _numbers(command) or [command.reference], self._record_once)
 
     async def _record_once(self, commands: Sequence[PaymentCommand]) -> list[PaymentRecorded | Failure]:
         references = [command.reference for command in commands]
@@ -96,7 +97,7 @@ class TrytonPayments:
         """The statement of each payment; unknown customers and invoices are refused."""
         if not commands:
             return {}, {}
-        numbers = sorted({each.invoice_number for each in commands if each.invoice_number})
+        numbers = sorted({number for each in commands for number in _numbers(each)})
         party_by_code = await self._parties({each.customer_id for each in commands})
         invoices = await self._rpc.search(
             "account.invoice",
@@ -104,18 +105,19 @@ class TrytonPayments:
             ["number", "amount_to_pay", "account", "state", "party"],
         )
         journal = await self._journal_id()
+        discounts = await self._discount_account_id()
         invoice_by_number = {row["number"]: row for row in invoices}
         values: dict[str, dict[str, Any]] = {}
         failures: dict[str, Failure] = {}
         for command in commands:
             party = party_by_code.get(command.customer_id)
-            invoice = invoice_by_number.get(command.invoice_number or "")
-            if party is None or (command.invoice_number and invoice is None):
-                missing = f"invoice {command.invoice_number}" if party else f"customer {command.customer_id}"
+            unknown = next((each for each in _numbers(command) if each not in invoice_by_number), None)
+            if party is None or unknown is not None:
+                missing = f"invoice {unknown}" if party else f"customer {command.customer_id}"
                 message = f"{self._rpc.name}: {missing} is not known; correct the payment's reference"
                 failures[command.reference] = Rejected(message, system=self._rpc.name, code=f"{self._rpc.name}.unknown")
             else:
-                values[command.reference] = _statement(command, journal, party, invoice)
+                values[command.reference] = _statement(command, journal, party, invoice_by_number, discounts)
         return values, failures
 
     async def _parties(self, codes: set[str]) -> dict[str, dict[str, Any]]:
@@ -139,6 +141,16 @@ class TrytonPayments:
             raise Rejected(message, system=name, code=f"{name}.misconfigured")
         return journals[self._journal]
 
+    async def _discount_account_id(self) -> int | None:
+        if self._discount_account is None:
+            return None
+        found = (await self._names.accounts()).get(self._discount_account)
+        if found is None:
+            name = self._rpc.name
+            message = f"{name}: there is no account {self._discount_account!r}; create it or correct discount_account"
+            raise Rejected(message, system=name, code=f"{name}.misconfigured")
+        return found
+
     def _recorded(
         self,
         command: PaymentCommand,
@@ -153,14 +165,16 @@ class TrytonPayments:
             return Transient(message, system=name, code=f"{name}.not_posted")
         currency = command.payment.currency
         booked = lines.get(statement["id"], ())
-        applied = sum((line["amount"] for line in booked if line["related_to"]), Decimal(0))
-        total = sum((line["amount"] for line in booked), Decimal(0))
+        settled = sum((line["amount"] for line in booked if line["related_to"]), Decimal(0))
+        rest = [line["amount"] for line in booked if not line["related_to"]]
+        discount = -sum((each for each in rest if each < 0), Decimal(0))
         return PaymentRecorded(
             command.reference,
             f"STATEMENT-{statement['id']}",
-            to_minor(applied, currency),
-            to_minor(total - applied, currency),
+            to_minor(settled - discount, currency),
+            to_minor(sum((each for each in rest if each > 0), Decimal(0)), currency),
             already,
+            to_minor(discount, currency),
         )
 
 
@@ -168,25 +182,46 @@ def _posted(statement: Mapping[str, Any] | None) -> bool:
     return statement is not None and statement["state"] == "posted"
 
 
+def _numbers(command: PaymentCommand) -> list[str]:
+    """The invoices that it is for."""
+    if command.shares is not None:
+        return [each.invoice_number for each in command.shares]
+    return [command.invoice_number] if command.invoice_number else []
+
+
 def _statement(
-    command: PaymentCommand, journal: int, party: Mapping[str, Any], invoice: Mapping[str, Any] | None
+    command: PaymentCommand,
+    journal: int,
+    party: Mapping[str, Any],
+    invoices: Mapping[str, Mapping[str, Any]],
+    discounts: int | None,
 ) -> dict[str, Any]:
-    """A line for as much as the invoice still asks for, and one for what stays on the customer's account."""
-    amount = from_minor(command.payment.amount, command.payment.currency)
-    applied = min(amount, max(invoice["amount_to_pay"], Decimal(0))) if invoice else Decimal(0)
-    paid_on = command.payment.paid_at.date()
-    common = {
-        "number": command.payment.number,
-        "party": invoice["party"] if invoice else party["id"],
-        "account": invoice["account"] if invoice else party["account_receivable"],
-        "date": paid_on,
-        "description": command.payment.remittance,
+    """A line for as much as each invoice still asks for, one for discounts, and one for what stays on the customer's account."""
+    payment = command.payment
+    amount = from_minor(payment.amount, payment.currency)
+    paid_on = payment.paid_at.date()
+    common = {"number": payment.number, "date": paid_on, "description": payment.remittance}
+    named = [invoices[each] for each in _numbers(command)]
+    owner = {
+        "party": named[0]["party"] if named else party["id"],
+        "account": named[0]["account"] if named else party["account_receivable"],
     }
-    lines = []
-    if invoice and applied > 0:
-        lines.append({**common, "amount": applied, "related_to": f"account.invoice,{invoice['id']}"})
-    if amount > applied:
-        lines.append({**common, "amount": amount - applied})
+    lines: list[dict[str, Any]] = []
+    left, taken = amount, Decimal(0)
+    for share in command.shares or (PaymentShare(each, payment.amount) for each in _numbers(command)):
+        invoice = invoices[share.invoice_number]
+        asked = max(invoice["amount_to_pay"], Decimal(0))
+        applied = min(from_minor(share.amount, payment.currency), asked)
+        discount = min(from_minor(share.discount, payment.currency), asked - applied) if discounts else Decimal(0)
+        if applied + discount > 0:
+            related = {"party": invoice["party"], "account": invoice["account"]}
+            related_to = f"account.invoice,{invoice['id']}"
+            lines.append({**common, **related, "amount": applied + discount, "related_to": related_to})
+        left, taken = left - applied, taken + discount
+    if taken:
+        lines.append({**common, "account": discounts, "amount": -taken})
+    if left > 0:
+        lines.append({**common, **owner, "amount": left})
     return {
         "name": command.reference,
         "journal": journal,

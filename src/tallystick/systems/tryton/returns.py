@@ -42,7 +42,7 @@ class TrytonReturns:
 
     async def credit(self, commands: Sequence[ReturnCommand]) -> list[CreditMemo | Failure]:
         """Credit each once; a second return of an order is bounded by what the first took back."""
-        return await in_turns(commands, lambda command: command.order_reference, self._credit_once)
+        return await in_turns(commands, lambda command: [command.order_reference], self._credit_once)
 
     async def _credit_once(self, commands: Sequence[ReturnCommand]) -> list[CreditMemo | Failure]:
         by_reference = {command.reference: command for command in commands}

@@ -40,7 +40,7 @@ class TrytonShipments:
 
     async def record(self, commands: Sequence[ShipmentCommand]) -> list[ShipmentRecorded | Failure]:
         """Record each once; a second shipment of a sale ships from what the first leaves open."""
-        return await in_turns(commands, lambda command: command.order_reference, self._record_once)
+        return await in_turns(commands, lambda command: [command.order_reference], self._record_once)
 
     async def _record_once(self, commands: Sequence[ShipmentCommand]) -> list[ShipmentRecorded | Failure]:
         references = [command.reference for command in commands]

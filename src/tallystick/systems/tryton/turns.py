@@ -1,8 +1,8 @@
-"""Commands about one document are done in turn, since each builds on what the one before left; all others at once."""
+"""Commands about the same document are done in turn, since each builds on what the one before left; all others at once."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 from tallystick.systems.failure import Failure
@@ -13,16 +13,19 @@ Answer = TypeVar("Answer")
 
 async def in_turns(
     commands: Sequence[Command],
-    document: Callable[[Command], Hashable],
+    documents: Callable[[Command], Iterable[Hashable]],
     work: Callable[[Sequence[Command]], Awaitable[Sequence[Answer | Failure]]],
 ) -> list[Answer | Failure]:
     """The work's answers in the commands' order; no batch it gets has two commands about the same document."""
     answers: dict[int, Answer | Failure] = {}
     while len(answers) < len(commands):
-        turn: dict[Hashable, int] = {}
+        busy: set[Hashable] = set()
+        chosen = []
         for at, command in enumerate(commands):
             if at not in answers:
-                turn.setdefault(document(command), at)
-        chosen = list(turn.values())
+                needed = set(documents(command))
+                if not needed & busy:
+                    chosen.append(at)
+                busy |= needed
         answers.update(zip(chosen, await work([commands[at] for at in chosen]), strict=True))
     return [answers[at] for at in range(len(commands))]
