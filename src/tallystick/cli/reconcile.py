@@ -12,6 +12,7 @@ import typer
 
 from tallystick.cli.application import BOOKS, SettingsFile, app
 from tallystick.cli.failure import CommandFailed, WrongUse
+from tallystick.cli.run_keeping import keeper_of
 from tallystick.cli.terminal import AsJson, complain, errors, money, print_heading, print_json, print_rows, tell
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def reconcile(
     show: Annotated[bool, typer.Option("--show", help="Print the rule set, to copy and change.")] = False,
     memory: Annotated[str, typer.Option("--memory", help="Memory to use at most; the rest spills to disk.")] = "1200MB",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads; default: all cores.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the run and carry its breaks over; needs a key.")] = False,
+    entity: Annotated[str, typer.Option("--entity", help="Whose run it is, with --keep.")] = "default",
     settings: SettingsFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -57,13 +60,16 @@ def reconcile(
     with _failures():
         loaded, folder = _rules(rules, left, right)
         hub = _hub_url(settings) if loaded.left.hub or loaded.right.hub else None
-        options = Options(folder, out, memory, threads, hub, explain)
+        keeper = keeper_of(settings, entity, rules) if keep else None
+        options = Options(folder, out, memory, threads, hub, explain, keeper.keep if keeper else None)
         with _progress(as_json) as step:
             outcome = run(loaded, options, step)
     if as_json:
-        print_json(outcome.summary())
+        print_json({**outcome.summary(), **(keeper.told() if keeper else {})})
     else:
         _print(outcome)
+        if keeper:
+            keeper.tell()
     for each in outcome.passed_limits():
         complain(each)
     raise typer.Exit(LIMITS_PASSED if outcome.passed_limits() else 0)

@@ -13,17 +13,19 @@ ALL_PERMISSIONS = (
     | {"exceptions.work", "exceptions.override", "messages.replay", "messages.discard", "systems.operate"}
     | {"audit.read", "keys.read", "keys.manage"}
     | {"cash.read", "cash.post", "cash.decide"}
+    | {"runs.read", "runs.keep", "runs.work", "runs.prepare", "runs.sign_off", "runs.reopen"}
 )
 PERMISSIONS: dict[str, frozenset[str]] = {
     "admin": ALL_PERMISSIONS,
     "operator": _READ
     | {"exceptions.work", "exceptions.override", "messages.replay", "messages.discard", "systems.operate"}
-    | {"orders.change", "orders.cancel"},
+    | {"orders.change", "orders.cancel", "runs.read", "runs.keep"},
     "finance": _READ
-    | {"exceptions.work", "exceptions.override", "audit.read", "cash.read", "cash.post", "cash.decide"},
+    | {"exceptions.work", "exceptions.override", "audit.read", "cash.read", "cash.post", "cash.decide"}
+    | {"runs.read", "runs.keep", "runs.work", "runs.prepare", "runs.sign_off"},
     "sales": _ORDER | {"exceptions.read", "exceptions.work"},
     "system": _ORDER,
-    "auditor": _READ | {"audit.read", "keys.read", "cash.read"},
+    "auditor": _READ | {"audit.read", "keys.read", "cash.read", "runs.read"},
 }
 ALL_ENTITIES = "*"
 
