@@ -78,6 +78,7 @@ def reconcile(
 @contextmanager
 def _failures() -> Iterator[None]:
     """What goes wrong, as the command line says it."""
+    from tallystick.books.reconciliation.engine import EngineError
     from tallystick.books.reconciliation.outcome import NotConserved
     from tallystick.books.reconciliation.rules_file import RulesError
     from tallystick.books.sources.failure import SourceError
@@ -91,6 +92,8 @@ def _failures() -> Iterator[None]:
         raise WrongUse([first, *others][-1]) from None
     except SourceError as error:
         raise WrongUse(str(error)) from None
+    except EngineError as error:
+        raise CommandFailed(f"the engine could not do it: {error}") from None
     except NotConserved as error:
         raise CommandFailed(f"{error}; this is a mistake of Tallystick's own, please report it") from None
     except KeyboardInterrupt:

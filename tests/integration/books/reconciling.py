@@ -53,7 +53,9 @@ def reconciled(
     for name, rows in (("left", left), ("right", right)):
         lines = [columns, *(line.strip() for line in rows.strip().splitlines())]
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    outcome = reconcile(parse_rules(rules, "rules.toml"), Options(folder, folder / "out", explain=explain, threads=1), step)
+    outcome = reconcile(
+        parse_rules(rules, "rules.toml"), Options(folder, folder / "out", explain=explain, threads=1), step
+    )
     return outcome, read(folder / "out" / "breaks.parquet")
 
 

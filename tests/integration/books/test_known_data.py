@@ -15,7 +15,9 @@ from tallystick.books.reconciliation.run import Options, reconcile
 
 NORTHWIND = Path(__file__).parents[4] / "shared" / "data" / "northwind"
 TPCHGEN = Path(sys.executable).with_name("tpchgen-cli")
-there = pytest.mark.skipif(not NORTHWIND.is_dir(), reason=f"the Northwind data is not beside this repository ({NORTHWIND})")
+there = pytest.mark.skipif(
+    not NORTHWIND.is_dir(), reason=f"the Northwind data is not beside this repository ({NORTHWIND})"
+)
 
 ROUNDED_APART = """
 name = "Northwind's lines, rounded half up by sales and half to even by finance"
@@ -103,14 +105,15 @@ def test_northwinds_orders_tie_to_their_lines(tmp_path: Path) -> None:
 @pytest.mark.skipif(not TPCHGEN.exists(), reason="tpchgen-cli is not installed")
 def test_tpchs_order_totals_tie_to_their_lines_and_a_changed_one_does_not(tmp_path: Path) -> None:
     for table in ("orders", "lineitem"):
-        command = [TPCHGEN, "parquet", "-s", "0.01", "--tables", table, "--output-dir", tmp_path]
+        command = [str(TPCHGEN), "parquet", "-s", "0.01", "--tables", table, "--output-dir", str(tmp_path)]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
     with duckdb.connect() as connection:
         connection.execute(  # as the generator adds them up: in whole cents, each step rounded down
             f"""copy (select l_orderkey, (l_extendedprice * 100)::bigint * (100 - (l_discount * 100)::bigint) // 100
             * (100 + (l_tax * 100)::bigint) // 100 as amount from '{tmp_path}/lineitem.parquet') to '{tmp_path}/lines.parquet'"""
         )
-        changed = f"select * replace (case when o_orderkey = 7 then o_totalprice + 0.01 else o_totalprice end as o_totalprice) from '{tmp_path}/orders.parquet'"
+        total = "case when o_orderkey = 7 then o_totalprice + 0.01 else o_totalprice end as o_totalprice"
+        changed = f"select * replace ({total}) from '{tmp_path}/orders.parquet'"
         connection.execute(f"copy ({changed}) to '{tmp_path}/changed.parquet'")
     rules = TPCH.replace("orders.parquet", "changed.parquet")
     outcome = reconcile(parse_rules(rules, "tpch.toml"), Options(tmp_path, tmp_path / "out"))

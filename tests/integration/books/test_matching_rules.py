@@ -83,7 +83,9 @@ def test_a_date_window_is_counted_from_the_left_date_in_both_directions(tmp_path
     assert [row["cause"] for row in breaks] == ["late posting", "timing or cut-off"]
 
 
-def test_one_order_matches_the_sum_of_its_invoices_and_a_group_that_does_not_add_up_is_one_break(tmp_path: Path) -> None:
+def test_one_order_matches_the_sum_of_its_invoices_and_a_group_that_does_not_add_up_is_one_break(
+    tmp_path: Path,
+) -> None:
     several = '[[match]]\nname = "several invoices"\nkind = "one_to_many"\ntolerance = { per_line = 0.01 }\n'
     outcome, breaks = reconciled(
         tmp_path,
@@ -193,7 +195,7 @@ def test_keys_are_written_alike_before_they_are_compared(tmp_path: Path) -> None
 
 def test_a_side_with_the_other_sign_another_unit_and_another_currency_is_converted(tmp_path: Path) -> None:
     columns = 'currency = "money"\nquantity = "pieces"\nunit = "unit"\nprice = "price"'
-    before = 'units = { EA = 1, CS = 12 }\n'
+    before = "units = { EA = 1, CS = 12 }\n"
     rates = '[currencies]\nto = "USD"\nrates = { EUR = 1.0850, JPY = 0.0067 }\n'
     rules = rules_of(rates + ONE, columns, columns, before).replace("[right]\n", "[right]\nsign = -1\n")
     outcome, breaks = reconciled(

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import ibis
 
 if TYPE_CHECKING:
-    import duckdb
     from ibis.backends.duckdb import Backend
 
 DEFAULT_MEMORY = "1200MB"
+
+
+class EngineError(Exception):
+    """The engine could not do it: too little memory or disk, a broken file. The message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,12 @@ class Engine:
 
     def keep(self, name: str, rows: ibis.Table) -> ibis.Table:
         """Compute `rows` once and keep them as a table of that name, instead of any older one."""
-        self.connection.execute(f'create or replace temp table "{name}" as {self.sql(rows)}')
+        self.run(f'create or replace temp table "{name}" as {self.sql(rows)}')
         return self.backend.table(name, database=("temp", "main"))
 
     def fetch(self, rows: ibis.Table) -> list[dict[str, Any]]:
         """A small result as plain data."""
-        cursor = self.connection.execute(self.sql(rows))
+        cursor = self.run(self.sql(rows))
         names = [each[0] for each in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -50,12 +54,31 @@ class Engine:
         """Write rows to a file, by its name's ending Parquet or CSV, whole or not at all."""
         form = "parquet, compression zstd" if path.suffix == ".parquet" else "csv, header true"
         partial = path.with_name(path.name + ".partial")
-        self.connection.execute(f"copy ({self.sql(rows)}) to {quoted(str(partial))} (format {form})")
+        self.run(f"copy ({self.sql(rows)}) to {quoted(str(partial))} (format {form})")
         partial.replace(path)
+
+    def run(self, statement: str) -> duckdb.DuckDBPyConnection:
+        """Run a statement. Raises EngineError, and KeyboardInterrupt at Ctrl-C."""
+        try:
+            return self.connection.execute(statement)
+        except duckdb.InterruptException:
+            raise KeyboardInterrupt from None
+        except duckdb.OutOfMemoryException as error:
+            raise EngineError(f"it does not fit; allow more memory, or free the disk ({_first_line(error)})") from error
+        except duckdb.Error as error:
+            raise EngineError(_first_line(error)) from error
+        except RuntimeError as error:
+            if "interrupted" in str(error).lower():  # so the engine says it when a signal was pending
+                raise KeyboardInterrupt from None
+            raise
 
     def sql(self, rows: ibis.Table) -> str:
         """The statement that a table expression is."""
         return str(self.backend.compile(rows))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def quoted(text: str) -> str:

@@ -16,8 +16,10 @@ from tallystick.books.reconciliation.rules import Rules
 Where = tuple[str | int, ...]
 _LONGEST_VALUE = 60
 _MOST_MISTAKES = 20
-_HEADER = re.compile(r"\s*(\[\[?)\s*([\w.\-\"' ]+?)\s*\]\]?\s*(?:#.*)?$")
-_ASSIGNMENT = re.compile(r"\s*([\w\-\"']+(?:\s*\.\s*[\w\-\"']+)*)\s*=")
+_PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
+_NAME = rf"({_PART}(?:\s*\.\s*{_PART})*)"
+_HEADER = re.compile(rf"\s*(\[\[?)\s*{_NAME}\s*\]\]?\s*(?:#.*)?$")
+_ASSIGNMENT = re.compile(rf"\s*{_NAME}\s*=")
 
 
 class RulesError(Exception):
@@ -93,7 +95,7 @@ def _table(array: bool, name: Where, tables: dict[Where, int]) -> Where:
 
 
 def _parts(name: str) -> Where:
-    return tuple(each.strip().strip("\"'") for each in name.split("."))
+    return tuple(each.strip("\"'") for each in re.findall(_PART, name))
 
 
 def _line(lines: Mapping[Where, int], where: Where) -> int:
