@@ -165,7 +165,7 @@ def workbook(path: Path, sheets: Mapping[str, Sequence[Sequence[Any]]]) -> Path:
 
 
 def test_a_workbook_has_dates_numbers_texts_and_errors(tmp_path: Path) -> None:
-    rows = [
+    rows: list[list[Any]] = [
         [None, "Export", None, None],
         ["No", "Date", "Amount", "Text"],
         ["007", dt.date(2026, 1, 5), 0.1 + 0.2, "12"],

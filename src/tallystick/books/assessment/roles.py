@@ -227,7 +227,8 @@ def _has_shape(column: Column, role: Role) -> bool:
     if role in ("date", "due"):
         return column.date is not None
     if role == "currency":
-        return all(value.upper() in MINOR_DIGITS or value in "€$£" for value in column.values)
+        codes = sum(1 for value in column.values if value.upper() in MINOR_DIGITS or value in "€$£")
+        return codes == len(column.values) or (codes > 0 and name_score(column.name, "currency") > 0)
     if role in ("status", "channel"):
         return column.date is None and len(column.values) <= _SMALL_CHOICE
     return column.date is None and not (column.number and column.number.most_decimals)
