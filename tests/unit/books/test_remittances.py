@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from tests.unit.books.cash_generator import TODAY
+from bench.cash_cases import TODAY
 
 from tallystick.books.cash.advices import tie
 from tallystick.books.cash.application import CashApplication
