@@ -26,6 +26,7 @@ AsOf = Annotated[
     typer.Option("--as-of", formats=["%Y-%m-%d"], help="Day from which breaks are aged; default: today."),
 ]
 Memory = Annotated[str, typer.Option("--memory", help="What the engine may take; the rest spills to disk.")]
+_SHOWN = 5
 
 
 @app.command(rich_help_panel=BOOKS)
@@ -89,9 +90,12 @@ def _show(found: Assessment, out: Path) -> None:
         ("side", "rows", "matched", "broken", "quarantined"),
         [(each.name, each.rows_in, each.matched, each.broken, each.quarantined) for each in found.matched.sides],
     )
-    for side, read in zip(found.matched.sides, found.matched.loaded, strict=True):
-        for reason, rows in read.reasons.items():
-            tell(f"{side.name}: {rows} rows quarantined: {reason}")
+    for name, values in found.matched.quarantined.items():
+        for each in values[:_SHOWN]:
+            where = f"{each.file}, row {each.row}" + (f", {each.column}" if each.column else "")
+            tell(f"quarantined in {name}: {where}: {each.reason} (got {each.value!r})")
+        if len(values) > _SHOWN:
+            tell(f"and {len(values) - _SHOWN} more values of {name}: see the report")
     print_heading("Why, and what it puts at risk")
     print_rows(
         ("cause", "kind", "breaks", "at risk", "share", "what to do"),

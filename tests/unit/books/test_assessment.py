@@ -228,7 +228,7 @@ def test_rows_without_key_date_or_amount_are_quarantined_and_counted(tmp_path: P
     result = assess(sales, finance, tmp_path / "out", today=TODAY)
     assert result.matched.sides[0].quarantined == 4
     assert result.matched.sides[0].matched == 240
-    assert {each.row for each in result.quarantined["sales"]} == {242, 243, 244, 245}
+    assert {each.row for each in result.matched.quarantined["sales"]} == {242, 243, 244, 245}
     assert "4 values that could not be read" in result.files[0].read_text("utf-8")
 
 
@@ -256,6 +256,15 @@ def test_lines_of_an_order_are_compared_in_sum(tmp_path: Path) -> None:
     result = assess(str(orders), str(lines), tmp_path / "out", today=TODAY)
     assert [side.matched for side in result.matched.sides] == [59, 118]
     assert result.findings.at_risk == {"USD": 200}
+
+
+def test_a_line_id_that_names_every_row_is_the_whole_key(tmp_path: Path) -> None:
+    text = "order_no,line_id,amount\n" + "".join(f"O{n // 4},L{n:05d},{n + 1}.00\n" for n in range(400))
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text(text, "utf-8")
+    result = assess(str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), tmp_path / "out", today=TODAY)
+    assert result.roles.proposed[0].sales == ("line_id",)
+    assert result.matched.sides[0].matched == 400
 
 
 EVIL = "</script><script>alert(1)</script>"

@@ -40,6 +40,7 @@ def column(path: Path, values: list[str], wanted: Wanted, name: str = "v") -> tu
         (["1 234,50", "1\u00a0234,50", "1\u202f234,50"], [123450, 123450, 123450]),
         (["1'234.50", "1’234.50"], [123450, 123450]),
         (["12.3400", "5.000000"], [1234, 500]),
+        (["4.640000000000001", "2.1399999999999997", "1.50"], [464, 214, 150]),
     ],
 )
 def test_money_is_exact_however_it_is_written(tmp_path: Path, values: list[str], cents: list[int]) -> None:

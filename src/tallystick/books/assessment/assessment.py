@@ -18,12 +18,11 @@ from tallystick.books.assessment.report import write_report
 from tallystick.books.assessment.roles import Roles, propose_roles
 from tallystick.books.assessment.workbook import write_workbook
 from tallystick.books.reconciliation.engine import DEFAULT_MEMORY, open_engine
-from tallystick.books.sources import QuarantinedValue, Source, SourceError, examine
+from tallystick.books.sources import Source, SourceError, examine
 from tallystick.books.sources.engine import literal
 
 STEPS = 12
 """About as many steps as `step` is told of."""
-_LISTED_QUARANTINE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +35,14 @@ class Assessment:
     roles: Roles
     matched: Matched
     findings: Findings
-    quarantined: dict[str, list[QuarantinedValue]]
     files: tuple[Path, ...]
 
     def summary(self) -> dict[str, Any]:
         """Everything for programs; money in minor units."""
         found = self.findings
         sides = {each.name: asdict(each) for each in self.matched.sides}
-        for (name, side), read in zip(sides.items(), self.matched.loaded, strict=True):
-            side["quarantine_reasons"] = read.reasons
-            side["read_as"] = self.sources[0 if name == "sales" else 1]
+        for side, read in zip(sides.values(), self.sources, strict=True):
+            side["read_as"] = read
         return {
             "as_of": str(self.today),
             "sides": sides,
@@ -60,6 +57,9 @@ class Assessment:
             "causes": [asdict(each) for each in found.causes],
             "ageing": [asdict(each) for each in found.ageing],
             "largest": found.largest,
+            "quarantined": {
+                name: [asdict(each) for each in values] for name, values in self.matched.quarantined.items()
+            },
             "notes": list(self.matched.notes),
             "files": [str(each) for each in self.files],
         }
@@ -93,15 +93,11 @@ def assess(
             step("summing up")
             mapping = roles.mapping
             findings = find(engine.connection, (_known(mapping.sales), _known(mapping.finance)), today)
-            quarantined = {
-                count.name: loaded.listed(engine.connection, _LISTED_QUARANTINE)
-                for count, loaded in zip(matched.sides, matched.loaded, strict=True)
-            }
             step("writing the report")
             out.mkdir(parents=True, exist_ok=True)
             names = ("report.html", "breaks.xlsx", "breaks.parquet", "summary.json", "mapping.toml")
             files = tuple(out / name for name in names)
-            found = Assessment(today, (left.report(), right.report()), roles, matched, findings, quarantined, files)
+            found = Assessment(today, (left.report(), right.report()), roles, matched, findings, files)
             with tempfile.TemporaryDirectory(dir=out, prefix=".writing-") as folder:
                 _write(Path(folder), found, engine.connection)
                 for path in files:
@@ -118,7 +114,7 @@ def _write(folder: Path, found: Assessment, connection: Any) -> None:
         (each.role, ", ".join(each.sales), ", ".join(each.finance), each.confidence, each.evidence, each.compared)
         for each in found.roles.proposed
     ]
-    write_workbook(folder / "breaks.xlsx", connection, found.findings, dict(found.quarantined), proposed)
+    write_workbook(folder / "breaks.xlsx", connection, found.findings, found.matched.quarantined, proposed)
     write_report(folder / "report.html", found, connection)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 
 from tallystick.books.assessment.matching import BREAKS, FINANCE, SALES
-from tallystick.books.sources import FILE_COLUMN, ID_COLUMN, ROW_COLUMN
+from tallystick.books.reconciliation.opening import NUMBER
+from tallystick.books.sources import FILE_COLUMN, ROW_COLUMN
 from tallystick.books.sources.engine import literal
 
 LISTED = "assessed"
@@ -165,7 +166,7 @@ def _listed_sql(roles: tuple[set[str], set[str]], today: date) -> str:
             replace(replace(b.evidence, 'the left side', 'sales'), 'the right side', 'finance') AS evidence, b.correction,
             s.{FILE_COLUMN} AS sales_file, s.{ROW_COLUMN} AS sales_row,
             f.{FILE_COLUMN} AS finance_file, f.{ROW_COLUMN} AS finance_row
-        FROM {BREAKS} b LEFT JOIN {SALES} s ON s.{ID_COLUMN} = b.l_row LEFT JOIN {FINANCE} f ON f.{ID_COLUMN} = b.r_row
+        FROM {BREAKS} b LEFT JOIN {SALES} s ON s.{NUMBER} = b.l_row LEFT JOIN {FINANCE} f ON f.{NUMBER} = b.r_row
     ) ORDER BY number"""
 
 

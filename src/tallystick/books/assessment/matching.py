@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tallystick.books.assessment.mapping import Mapping, SideMapping
 from tallystick.books.assessment.roles import Roles
-from tallystick.books.reconciliation.causes import name_causes
-from tallystick.books.reconciliation.classes import classify
 from tallystick.books.reconciliation.engine import Engine
-from tallystick.books.reconciliation.findings import Wholes, find_out
-from tallystick.books.reconciliation.matching import match_sides
-from tallystick.books.reconciliation.outcome import SideCount
+from tallystick.books.reconciliation.opening import NUMBER, OpenSide
+from tallystick.books.reconciliation.outcome import Outcome, SideCount
+from tallystick.books.reconciliation.results import Results
 from tallystick.books.reconciliation.rules import (
     Amount,
     Columns,
@@ -27,13 +26,15 @@ from tallystick.books.reconciliation.rules import (
     Text,
     Tolerance,
 )
-from tallystick.books.reconciliation.sides import prepare
-from tallystick.books.sources import FILE_COLUMN, ID_COLUMN, ROW_COLUMN, Column, Loaded, Source, Wanted, load
+from tallystick.books.reconciliation.run import Options, Run
+from tallystick.books.reconciliation.sides import Prepared, prepare
+from tallystick.books.sources import FILE_COLUMN, ID_COLUMN, ROW_COLUMN, Column, QuarantinedValue, Source, Wanted, load
 from tallystick.books.sources.engine import identifier
 
 BREAKS = "assessed_breaks"
 SALES, FINANCE = "assessed_sales", "assessed_finance"
 _FINE_SHARE = 0.05
+_LISTED = 1000
 _TAX_RATES = ("5", "5.5", "7", "7.7", "8", "8.1", "9", "10", "13.5", "19", "20", "21", "22", "23", "24", "25")
 """Percentages that amounts with and without tax are often apart, in Europe and beyond."""
 _FIELDS = {"product": "item"}  # what the engine calls a role, where it calls it otherwise
@@ -45,57 +46,75 @@ class Matched:
     """What both sides came to. The breaks are in the engine's table BREAKS, the rows in SALES and FINANCE."""
 
     sides: tuple[SideCount, SideCount]
-    loaded: tuple[Loaded, Loaded]
     matched_amounts: dict[str, tuple[int, int]]
     """By currency, what the matched rows of both sides come to in minor units."""
+    quarantined: dict[str, list[QuarantinedValue]]
+    """By side, the first values because of which rows were set aside."""
     notes: tuple[str, ...]
+
+
+class _AssessedRun(Run):
+    """A reconciliation whose sides were read by their roles already."""
+
+    def __init__(
+        self, engine: Engine, rules: Rules, step: Callable[[str], None], sides: tuple[OpenSide, OpenSide]
+    ) -> None:
+        super().__init__(engine, rules, Options(keep=self._kept), step)
+        self._sides = sides
+        self.quarantined: dict[str, list[QuarantinedValue]] = {"sales": [], "finance": []}
+
+    def opened(self, stack: ExitStack) -> tuple[tuple[OpenSide, OpenSide], tuple[Prepared, Prepared]]:
+        """Both sides, and as they are matched."""
+        left, right = (
+            prepare(opened.table, side, self.rules, NUMBER)
+            for opened, side in zip(self._sides, (self.rules.left, self.rules.right), strict=True)
+        )
+        return self._sides, (left, right)
+
+    def _kept(self, outcome: Outcome, results: Results, prepared: tuple[Prepared, Prepared]) -> None:
+        self.engine.keep(BREAKS, results.breaks)
+        listed = results.quarantine()
+        for name, side in (("sales", "left"), ("finance", "right")):
+            rows = listed.filter(listed["side"] == side).order_by("file", "row", "column").limit(_LISTED)
+            self.quarantined[name] = [
+                QuarantinedValue(row["file"], row["row"], row["column"], row["value"], row["reason"])
+                for row in self.engine.fetch(rows)
+            ]
 
 
 def match(engine: Engine, sources: tuple[Source, Source], roles: Roles, step: Callable[[str], None]) -> Matched:
     """Read both sides and reconcile them. `step` is told what is being done. Raises SourceError."""
     mapping = roles.mapping
-    notes: list[str] = []
-    loaded = []
+    notes = list(roles.notes)
+    opened = []
     for name, source, side, wording in zip(
         (SALES, FINANCE), sources, (mapping.sales, mapping.finance), ("sales", "finance"), strict=True
     ):
         step(f"reading {wording}")
         wanted, remarks = wanted_of(source, side, mapping)
-        notes += [f"{wording}: {each}" for each in remarks]
-        loaded.append(load(engine.connection, source, f"{name}_read", wanted))
+        loaded = load(engine.connection, source, f"{name}_read", wanted)
         engine.connection.execute(f"CREATE OR REPLACE VIEW {name} AS {_canonical_sql(f'{name}_read', side, wanted)}")
-    rules = rules_of(roles)
-    prepared = [
-        prepare(engine.backend.table(name), side, rules, ID_COLUMN)
-        for name, side in ((SALES, rules.left), (FINANCE, rules.right))
-    ]
-    found = match_sides(engine, prepared[0], prepared[1], rules, (loaded[0].kept, loaded[1].kept), step)
-    step("classifying what is left")
-    broken = classify(engine, found, rules)
-    step("finding root causes")
-    wholes = Wholes(prepared[0].rows, prepared[1].rows)
-    engine.keep(BREAKS, name_causes(find_out(engine, broken.breaks, found, wholes, rules), rules))
-    counts = []
-    for place, source in enumerate(sources):
-        word = ("left", "right")[place]
-        in_breaks = (broken.left, broken.right)[place]
-        faulty = (found.quarantined.left, found.quarantined.right)[place]
-        count = SideCount(
-            ("sales", "finance")[place],
-            source.location,
-            rows_in=loaded[place].rows_in,
-            left_out=0,
-            quarantined=loaded[place].quarantined + engine.count(faulty),
-            matched=sum(getattr(each, f"{word}_rows") for each in found.agreed),
-            broken=int(engine.fetch(in_breaks.aggregate(n=in_breaks["row"].nunique()))[0]["n"]),
+        notes += [f"{wording}: {each}" for each in (*remarks, *loaded.notes)]
+        opened.append(
+            OpenSide(
+                engine.backend.table(name),
+                loaded.rows_in,
+                loaded.kept,
+                0,
+                loaded.quarantined,
+                source.location,
+                tuple(each.path for each in source.files),
+                loaded.quarantine,
+            )
         )
-        count.check()
-        counts.append(count)
+    run = _AssessedRun(engine, rules_of(roles), step, (opened[0], opened[1]))
+    with ExitStack() as stack:
+        outcome = run.whole(stack)
     amounts: dict[str, tuple[int, int]] = {}
-    for each in found.agreed:
+    for each in outcome.agreed:
         left, right = amounts.get(each.currency, (0, 0))
         amounts[each.currency] = (left + each.left_amount, right + each.right_amount)
-    return Matched((counts[0], counts[1]), (loaded[0], loaded[1]), amounts, (*roles.notes, *notes))
+    return Matched((outcome.left, outcome.right), amounts, run.quarantined, tuple(notes))
 
 
 def wanted_of(source: Source, side: SideMapping, mapping: Mapping) -> tuple[dict[str, Wanted], list[str]]:
@@ -144,7 +163,7 @@ def _canonical_sql(table: str, side: SideMapping, wanted: dict[str, Wanted]) -> 
         name = side.column(role)  # type: ignore[arg-type]
         if name:
             named.append(f"{identifier(name)} AS {role}")
-    return f"SELECT {', '.join(named)}, {FILE_COLUMN}, {ROW_COLUMN}, {ID_COLUMN} FROM {table}"
+    return f"SELECT {', '.join(named)}, {FILE_COLUMN}, {ROW_COLUMN}, {ID_COLUMN} AS {NUMBER} FROM {table}"
 
 
 def rules_of(roles: Roles) -> Rules:

@@ -102,7 +102,7 @@ def _told(found: Assessment) -> dict[str, Any]:
         "highest": max(months, key=lambda each: each.money_at_risk, default=None),
         "dimensions": dimensions,
         "largest": findings.largest,
-        "quarantined": found.quarantined,
+        "quarantined": found.matched.quarantined,
         "shown": _SHOWN_QUARANTINE,
         "proposed": found.roles.proposed,
         "notes": found.matched.notes,

@@ -141,7 +141,8 @@ def _key_of(one: Column, other: Column, a: Spread, b: Spread, digits_only: bool)
     unique = (a.uniqueness, b.uniqueness)
     named = (name_score(one.name, "key") + name_score(other.name, "key")) / 2
     score = 0.45 * share + 0.25 * max(unique) + 0.1 * min(unique) + 0.2 * named
-    score -= 0.25 * max(name_score(each.name, role) >= 1 for each in (one, other) for role in _NEVER_KEYS)
+    if min(unique) < _UNIQUE:
+        score -= 0.25 * max(name_score(each.name, role) >= 1 for each in (one, other) for role in _NEVER_KEYS)
     confidence = round(min(1.0, 0.6 * share + 0.2 * max(unique) + 0.2 * named), 2)
     text = f"{shared / fewer:.0%} of the values are on both sides{' by their digits' if digits_only else ''}"
     return _Key((one, other), digits_only, confidence, text, max(a.rows, b.rows), score)

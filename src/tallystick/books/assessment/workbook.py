@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tallystick.books.assessment.findings import COLUMNS, LISTED, Findings
 from tallystick.books.sources import QuarantinedValue
 from tallystick.documents.money import MINOR_DIGITS
 
-MOST_ROWS = 100_000
+MOST_ROWS = 50_000
 _AT_ONCE = 5_000
 _MONEY = ("sales_amount", "finance_amount", "amount_difference", "money_at_risk")
 
@@ -23,7 +23,7 @@ def write_workbook(
     path: Path,
     connection: duckdb.DuckDBPyConnection,
     findings: Findings,
-    quarantined: dict[str, Sequence[QuarantinedValue]],
+    quarantined: Mapping[str, Sequence[QuarantinedValue]],
     proposed: Iterable[Sequence[Any]],
 ) -> None:
     """Write the workbook. Breaks beyond MOST_ROWS are left to the Parquet file, and the sheet says so."""

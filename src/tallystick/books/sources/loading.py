@@ -26,7 +26,7 @@ _REASONS = {
 FILE_COLUMN, ROW_COLUMN, ID_COLUMN = "source_file", "source_row", "source_id"
 """Columns that each loaded table has beside those wanted: the file's name, the row in it as an editor counts, and a number
 that no other row of the source has."""
-_ROWS_A_FILE = 10**11
+_ROWS_A_FILE = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)

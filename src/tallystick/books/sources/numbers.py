@@ -30,6 +30,7 @@ def _pattern(decimal: str, sign: str) -> str:
 _READ = {decimal: re.compile(_pattern(decimal, _MONEY)) for decimal in (".", ",")}
 _SIGN = re.compile(_MONEY)
 _CODES = {"€": "EUR", "£": "GBP", "$": "USD", "¥": "JPY"}
+_NOISE = "0.00000001"
 _LEADING_ZERO = re.compile(r"0[0-9]")
 
 
@@ -112,8 +113,8 @@ def number_sql(column: str, written: NumberFormat, sql_type: str) -> str:
 
 
 def finer_sql(column: str, written: NumberFormat, digits: int) -> str:
-    """Whether a text column's value has more decimals, other than zeros, than `digits`."""
+    """Whether a text column's value has more decimals than `digits`, other than zeros and the noise of floats."""
     mark = f"strpos({column}, '{written.decimal}')"
     exact, rounded = (number_sql(column, written, f"DECIMAL({size})") for size in ("38, 18", f"18, {digits}"))
     many = f"{mark} > 0 AND length({column}) - {mark} > {digits}"
-    return f"CASE WHEN {many} THEN coalesce({exact} <> {rounded}, false) ELSE false END"
+    return f"CASE WHEN {many} THEN coalesce(abs({exact} - {rounded}) > {_NOISE}, false) ELSE false END"
