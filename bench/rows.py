@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench import batch, cash, flow, history, idle, intake, mailbox, memory, news, scaling, transactions
+from bench import batch, books, cash, flow, history, idle, intake, mailbox, memory, news, scaling, transactions
 from bench.row import Measure
 
 ROWS: Mapping[str, Measure] = {
@@ -19,5 +19,8 @@ ROWS: Mapping[str, Measure] = {
     "memory": memory.row,
     "news": news.row,
     "transactions": transactions.row,
+    "books": books.row,
+    "books-csv": books.row_of_csv,
+    "books-20m": books.row_of_twenty_million,
     "cash": cash.row,
 }
