@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tallystick.control.exceptions import ExceptionOpening, open_exceptions, resolve_exceptions
 from tallystick.control.lineage import LineageFact
-from tallystick.documents.cash import CashPart, CashPosting, CashShare
+from tallystick.documents.cash import APPLY_CASH, CashPart, CashPosting, CashShare
 from tallystick.documents.event import EventType
 from tallystick.documents.money import format_minor
 from tallystick.documents.payment import Payment
@@ -218,6 +218,27 @@ def _left(flow: Flow, delivery: Delivery, booked: CashBooked) -> list[ExceptionO
                 replace(blank, id=new_id(), summary=message, reasons=reasons, context=context, money_at_risk=refused)
             )
     return found
+
+
+async def lines_of(connection: Connection, message_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The bank lines that these messages are to book, by message."""
+    rows = await connection.fetch(
+        "select id, lane from messages where id = any($1::uuid[]) and kind = $2", list(message_ids), APPLY_CASH
+    )
+    return {row["id"]: row["lane"] for row in rows}
+
+
+async def give_up_lines(connection: Connection, line_ids: Sequence[UUID], *, by: str, reason: str) -> None:
+    """These lines are not booked from here: somebody has given their messages up."""
+    await connection.execute(
+        """
+        update cash_lines set state = 'refused', decided_by = $2, decided_at = now(), reason = $3, version = version + 1
+        where id = any($1::uuid[]) and state = 'posting'
+        """,
+        list(line_ids),
+        by,
+        reason,
+    )
 
 
 def at_risk(payload: Mapping[str, Any]) -> tuple[int, str | None]:

@@ -12,6 +12,7 @@ from tallystick.control.lineage import LineageFact
 from tallystick.documents.transaction import CommitmentState
 from tallystick.mailbox.dead_letters import IS_DEAD, discard_messages, replay_messages
 from tallystick.mailbox.messages import Delivery
+from tallystick.stages.cash_posting import give_up_lines, lines_of
 from tallystick.stages.change_refusal import not_changed
 from tallystick.stages.flow import COMMITMENT, Flow
 from tallystick.stages.outcome import Outcome, record_outcomes
@@ -36,9 +37,11 @@ async def replay_dead(
 
 async def discard_dead(flow: Flow, connection: Connection, ids: Sequence[UUID], *, by: str, reason: str) -> list[UUID]:
     """Give dead letters up and close their exceptions; returns the discarded ids. An order that was to be committed waits no more
-    for the ERP's word, and is promised nothing; a change or cancellation is as good as refused."""
+    for the ERP's word, and is promised nothing; a change or cancellation is as good as refused, and so is a bank line."""
     works = await _works(connection, ids, ["commit_order", "change_order", "cancel_order", "cancel_shipment"])
+    lines = await lines_of(connection, ids)
     discarded = await discard_messages(connection, ids)
+    await give_up_lines(connection, [lines[each] for each in discarded if each in lines], by=by, reason=reason)
     outcomes = [_given_up(flow, each, by, reason) for each in works if each.delivery.id in discarded]
     await record_outcomes(connection, flow.carrier, outcomes)
     await resolve_exceptions(connection, by=by, resolution="discarded", reason=reason, message_ids=discarded)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from tests.integration.stages.company import Company, add_customer, order, until
+from tests.integration.stages.company import LONGEST_WAIT, Company, add_customer, order, until
 
 from tallystick.books.cash.desk import CashDesk, CashRequest, SentFile
 from tallystick.store.crash_points import FOLDER_VARIABLE
@@ -67,9 +67,11 @@ async def payments_in_erp(company: Company, customer: str) -> list[dict[str, Any
     return [each for each in page["items"] if each["kind"] == "payment" and each["customer_id"] == customer]
 
 
-async def posted(company: Company, line_id: str) -> dict[str, Any]:
+async def posted(company: Company, line_id: str, seconds: float = LONGEST_WAIT) -> dict[str, Any]:
     """The line once it is booked."""
-    return await until(lambda: company.call("GET", f"/cash/lines/{line_id}"), lambda line: line["state"] == "posted")
+    return await until(
+        lambda: company.call("GET", f"/cash/lines/{line_id}"), lambda line: line["state"] == "posted", seconds
+    )
 
 
 def money(amount: int) -> str:
@@ -201,6 +203,23 @@ async def test_a_rejected_payment_is_a_dead_letter_with_its_money_and_can_be_tri
     assert len(await payments_in_erp(company, customer)) == 1
 
 
+async def test_a_line_whose_message_is_given_up_is_refused_and_its_invoice_is_open_again(company: Company) -> None:
+    customer, account = await add_customer(company, "CASH-7"), str(next(_accounts))
+    answer = await apply(company, csv_file(account, ("66.66", "something")))
+    line_id = answer["applications"][0]["line_id"]
+    nobody = {"allocations": [{"customer_id": customer, "invoice_number": "NO-INVOICE", "amount": 6_666}]}
+    await company.call("POST", f"/cash/lines/{line_id}:accept", nobody, by="finance", version=1)
+
+    async def dead() -> list[dict[str, Any]]:
+        page = await company.call("GET", "/messages?state=dead&limit=200")
+        return [each for each in page["items"] if each["kind"] == "apply_cash"]
+
+    [message] = await until(dead, bool)
+    await company.call("POST", f"/messages/{message['id']}:discard", {"reason": "booked by hand"})
+    line = await company.call("GET", f"/cash/lines/{line_id}")
+    assert (line["state"], line["reason"], line["decided_by"]) == ("refused", "booked by hand", "admin")
+
+
 async def test_workers_killed_before_and_after_they_book_leave_one_payment(company: Company, tmp_path: Path) -> None:
     customer, account = await add_customer(company, "CASH-6"), str(next(_accounts))
     _, invoice = await invoiced(company, customer, "4")
@@ -221,7 +240,7 @@ async def test_workers_killed_before_and_after_they_book_leave_one_payment(compa
         assert await asyncio.wait_for(killed.wait(), 40) == -9
     survivor = await _worker(settings, armed)
     try:
-        assert (await posted(company, line_id))["posted"]["applied"] == invoice["total_amount"]
+        assert (await posted(company, line_id, 60))["posted"]["applied"] == invoice["total_amount"]
     finally:
         survivor.terminate()
         await survivor.wait()

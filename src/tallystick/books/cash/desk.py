@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from tallystick.books.cash.advices import tie
 from tallystick.books.cash.application import CashApplication
@@ -26,7 +27,7 @@ from tallystick.books.cash.kept import (
 )
 from tallystick.books.cash.ledger import Ledger
 from tallystick.books.cash.plain import application_data, left_out_data, proposal_data
-from tallystick.books.cash.posting import message_of, posting_of
+from tallystick.books.cash.posting import NotPostable, message_of, posting_of
 from tallystick.books.cash.proposals import Application, Status
 from tallystick.books.cash.received import LeftOut, Received, account_key, received_of
 from tallystick.books.cash.twins import Likeness, Line, pair
@@ -35,10 +36,11 @@ from tallystick.books.statements.remittances import remittances_of
 from tallystick.books.statements.statement import BankStatement, StatementError
 from tallystick.control.audit import AuditEntry, write_audit
 from tallystick.control.exceptions import ExceptionOpening, open_exceptions
+from tallystick.documents.cash import CashPosting
 from tallystick.documents.money import format_minor
 from tallystick.documents.remittance import Remittance
 from tallystick.mailbox.carrier import Carrier
-from tallystick.store.pool import Connection, Pool
+from tallystick.store.pool import Connection, Pool, storable
 from tallystick.systems.ports import OpenReceivable, Receivables
 
 
@@ -139,7 +141,7 @@ class CashDesk:
         taken = await not_in_the_erp_yet(connection, request.entity, asked_at)
         tied = tie([each.payment for each, _ in fresh], read.advices)
         cash = CashApplication(_open_items(owed, taken))
-        answers = await asyncio.to_thread(cash.apply, tied.payments)
+        answers = [_postable(each) for each in await asyncio.to_thread(cash.apply, tied.payments)]
         return _Run(fresh, answers, repeated, left_out, tied.untied)
 
     async def _keep(self, connection: Connection, request: CashRequest, run: _Run) -> list[KeptLine]:
@@ -152,19 +154,7 @@ class CashDesk:
             if opening is not None:
                 openings.append(replace(opening, context={**opening.context, "line_id": str(line.id)}))
             if answer.status is Status.APPLIED:
-                paid = answer.payment
-                posting = posting_of(
-                    line.id,
-                    line.reference,
-                    proposal_data(answer.proposals[0]),
-                    amount=paid.amount,
-                    currency=paid.currency,
-                    paid_on=paid.paid_on,
-                    payer=paid.payer,
-                    remittance=" ".join(paid.texts),
-                    customer_id=_payer_of(answer),
-                )
-                messages.append(message_of(request.entity, self._erp_name, posting))
+                messages.append(message_of(request.entity, self._erp_name, _posting(answer, line.id, line.reference)))
         await keep_lines(connection, request.entity, kept, request.by)
         await open_exceptions(connection, openings)
         await self._carrier.offer(connection, messages)
@@ -215,7 +205,7 @@ def _read(request: CashRequest) -> _Read:
         except StatementError as error:
             read.trouble.append(f"{sent.name}: {error}")
             continue
-        read.statements += [(file, each) for each in found]
+        read.statements += [(file, _storable(each) if b"\0" in sent.content else each) for each in found]
         read.notes += sorted({f"{sent.name}: {', '.join(each.notes)}" for each in found if each.notes})
         read.trouble += [
             f"{sent.name}: account {each.account}, statement {each.number}: {problem}"
@@ -231,6 +221,23 @@ def _read(request: CashRequest) -> _Read:
         read.advices += advices.advices
         read.trouble += [f"{sent.name}: {each}" for each in advices.quarantined]
     return read
+
+
+def _storable(statement: BankStatement) -> BankStatement:
+    """The statement without what PostgreSQL can't hold in a text."""
+
+    def plain(entry: Any) -> Any:
+        return replace(
+            entry,
+            **{
+                name: storable(value)
+                for name, value in ((each.name, getattr(entry, each.name)) for each in fields(entry))
+                if isinstance(value, str)
+            },
+        )
+
+    cleaned: BankStatement = plain(statement)
+    return replace(cleaned, entries=tuple(plain(each) for each in statement.entries))
 
 
 async def _sorted_out(
@@ -305,6 +312,33 @@ def _open_items(owed: Sequence[OpenReceivable], taken: Sequence[dict[str, Any]])
         for each in proposal["allocations"]:
             ledger.settle_at_most(each["customer_id"], each["number"], each["amount"] + each["discount"])
     return list(ledger)
+
+
+def _posting(answer: Application, line_id: UUID, reference: str) -> CashPosting:
+    paid = answer.payment
+    return posting_of(
+        line_id,
+        reference,
+        proposal_data(answer.proposals[0]),
+        amount=paid.amount,
+        currency=paid.currency,
+        paid_on=paid.paid_on,
+        payer=paid.payer,
+        remittance=" ".join(paid.texts),
+        customer_id=_payer_of(answer),
+    )
+
+
+def _postable(answer: Application) -> Application:
+    """The answer, as a suggestion where it is safe and yet can't be booked as it is."""
+    if answer.status is not Status.APPLIED:
+        return answer
+    try:
+        _posting(answer, UUID(int=0), "TSC-")
+    except NotPostable as error:
+        proposals = tuple(replace(each, evidence=f"{each.evidence}; but {error}") for each in answer.proposals)
+        return replace(answer, status=Status.SUGGESTED, proposals=proposals)
+    return answer
 
 
 def _payer_of(answer: Application) -> str | None:

@@ -6,14 +6,9 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from uuid import UUID
 
-from tallystick.documents.cash import (
-    APPLY_CASH,
-    SETTLEMENT_STAGE,
-    CashDeduction,
-    CashPart,
-    CashPosting,
-    CashShare,
-)
+from pydantic import ValidationError
+
+from tallystick.documents.cash import APPLY_CASH, SETTLEMENT_STAGE, CashPosting
 from tallystick.mailbox.messages import Message
 from tallystick.store.pool import storable
 
@@ -34,11 +29,11 @@ def posting_of(
     remittance: str,
     customer_id: str | None,
 ) -> CashPosting:
-    """The posting of a line by a proposal as plain data. Raises NotPostable where its parts are not the line's amount, or nobody
-    knows whose account the rest belongs on."""
-    shares: dict[str, list[CashShare]] = {}
+    """The posting of a line by a proposal as plain data. Raises NotPostable where its parts are not the line's amount, nobody
+    knows whose account the rest belongs on, or a number is none that a document takes."""
+    shares: dict[str, list[dict[str, Any]]] = {}
     for each in proposal["allocations"]:
-        share = CashShare(invoice_number=each["number"], amount=each["amount"], discount=each.get("discount", 0))
+        share = {"invoice_number": each["number"], "amount": each["amount"], "discount": each.get("discount", 0)}
         shares.setdefault(each["customer_id"], []).append(share)
     allocated = sum(each["amount"] for each in proposal["allocations"])
     if allocated + proposal["on_account"] != amount:
@@ -46,35 +41,41 @@ def posting_of(
     first = customer_id or next(iter(shares), None)
     if first is None:
         raise NotPostable("nobody knows whose account it belongs on; name the customer")
-    amounts = {customer: sum(each.amount for each in theirs) for customer, theirs in shares.items()}
+    amounts = {customer: sum(each["amount"] for each in theirs) for customer, theirs in shares.items()}
     if proposal["on_account"]:
         amounts[first] = amounts.get(first, 0) + proposal["on_account"]
     several = len(amounts) > 1
-    return CashPosting(
-        line_id=line_id,
-        currency=currency,
-        paid_at=datetime.combine(paid_on, time(12), UTC),
-        payer=_short(payer),
-        remittance=_short(remittance),
-        parts=tuple(
-            CashPart(
-                reference=f"{reference}-{number}" if several else reference,
-                customer_id=customer,
-                amount=part,
-                shares=tuple(shares.get(customer, ())),
-            )
+    posting = {
+        "line_id": line_id,
+        "currency": currency,
+        "paid_at": datetime.combine(paid_on, time(12), UTC),
+        "payer": _short(payer),
+        "remittance": _short(remittance),
+        "parts": [
+            {
+                "reference": f"{reference}-{number}" if several else reference,
+                "customer_id": customer,
+                "amount": part,
+                "shares": shares.get(customer, []),
+            }
             for number, (customer, part) in enumerate(sorted(amounts.items()), 1)
-        ),
-        deductions=tuple(
-            CashDeduction(
-                invoice_number=each["number"],
-                amount=each["amount"],
-                reason=each["reason"],
-                said=_short(each.get("said")),
-            )
+        ],
+        "deductions": [
+            {
+                "invoice_number": each["number"],
+                "amount": each["amount"],
+                "reason": each["reason"],
+                "said": _short(each.get("said")),
+            }
             for each in proposal.get("deductions", ())
-        ),
-    )
+        ],
+    }
+    try:
+        return CashPosting.model_validate(posting)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(str(each) for each in wrong["loc"])
+        raise NotPostable(f"{where}: {wrong['msg']}") from None
 
 
 def message_of(entity: str, erp: str, posting: CashPosting) -> Message:
