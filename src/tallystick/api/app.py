@@ -18,6 +18,7 @@ from tallystick.api import (
     operations,
     order_stream,
     orders,
+    reconciliations,
     schemas,
     systems,
     transactions,
@@ -31,7 +32,9 @@ from tallystick.api.problems import add_problem_handlers
 from tallystick.settings import Server
 from tallystick.stages.flow import Flow
 
-RESOURCES = (orders, order_stream, transactions, exceptions, messages, systems, cash, audit, keys, schemas)
+RESOURCES = (
+    *(orders, order_stream, transactions, exceptions, messages, systems, cash, reconciliations, audit, keys, schemas),
+)
 
 Open = Callable[[], AbstractAsyncContextManager[Flow]]
 

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from tallystick.api import examples as like
-from tallystick.api.shapes import cash, orders, running, work
+from tallystick.api import reconciliation_examples as kept
+from tallystick.api.shapes import cash, orders, reconciliations, running, work
 from tallystick.documents.transaction import Transaction
 
 
@@ -63,6 +64,18 @@ ANSWERS: dict[str, Answers] = {
     "cash_show": _one(cash.CashLine, like.CASH_LINE, versioned=True),
     "cash_accept": _one(cash.CashDecided, {**like.CASH_DECIDED, "state": "posting"}, versioned=True),
     "cash_refuse": _one(cash.CashDecided, {**like.CASH_DECIDED, "state": "refused"}, versioned=True),
+    "reconciliations_list_kept": _one(reconciliations.RunPage, {"items": [kept.RUN], "next": None}),
+    "reconciliations_show_run": _one(reconciliations.RunStory, kept.RUN_STORY, versioned=True),
+    "reconciliations_show_findings": _one(reconciliations.FindingPage, {"items": [kept.FINDING], "next": None}),
+    "reconciliations_prepare": _one(reconciliations.RunStory, kept.PREPARED, versioned=True),
+    "reconciliations_sign": _one(reconciliations.RunStory, kept.SIGNED, versioned=True),
+    "reconciliations_reopen_run": _one(reconciliations.RunStory, kept.REOPENED, versioned=True),
+    "reconciliations_list_standing": _one(reconciliations.BreakPage, {"items": [kept.BREAK], "next": None}),
+    "reconciliations_show_break": _one(reconciliations.BreakStory, kept.BREAK_STORY, versioned=True),
+    "reconciliations_assign": _one(reconciliations.BreakWorked, kept.BREAK_WORKED, versioned=True),
+    "reconciliations_explain": _one(reconciliations.BreakWorked, kept.EXPLAINED, versioned=True),
+    "reconciliations_accept": _one(reconciliations.BreakWorked, kept.ACCEPTED, versioned=True),
+    "reconciliations_reopen_one": _one(reconciliations.BreakWorked, kept.BREAK_WORKED, versioned=True),
     "audit_read_trail": _one(running.AuditPage, {"items": [like.AUDIT], "next": None}),
     "keys_list_all": _one(running.KeyList, {"items": [like.KEY]}),
     "keys_make": _one(running.KeyOnce, like.KEY_ONCE, 201),

@@ -210,4 +210,10 @@ BODIES: dict[str, Example] = {
     "CashApplicationRequest": {"files": [{"name": "november.sta", "content": "OjIwOlNUQVJU"}], "post": True},
     "CashAcceptance": {"choice": 1, "reason": "the customer confirmed it"},
     "CashRefusal": {"reason": "a refund of the bank"},
+    "BreakOwner": {"owner": "ana"},
+    "BreakExplanation": {"root_cause": "data_quality", "text": "a mistyped invoice number; corrected in December"},
+    "BreakReason": {"reason": "within what the auditors agreed to"},
+    "RunPreparation": {"period": "2026-10", "statement": "all over 50 USD is explained", "most_money": 5_000},
+    "RunSignOff": {"reason": "seen with the controller"},
+    "RunReopening": {"reason": "a bank statement came late"},
 }

@@ -99,6 +99,8 @@ def test_every_change_of_something_versioned_asks_for_its_version() -> None:
     assert asking == {
         *("orders_replace_order", "orders_cancel", "exceptions_assign", "exceptions_retry", "exceptions_amend"),
         *("exceptions_override", "exceptions_reject", "exceptions_resolve", "cash_accept", "cash_refuse"),
+        *("reconciliations_assign", "reconciliations_explain", "reconciliations_accept", "reconciliations_reopen_one"),
+        *("reconciliations_prepare", "reconciliations_sign", "reconciliations_reopen_run"),
     }
 
 
