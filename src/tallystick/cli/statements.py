@@ -9,17 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tallystick.cli.application import BOOKS, app
-from tallystick.cli.terminal import AsJson, complain, money, print_json, print_rows
+from tallystick.cli.terminal import AsJson, complain, money, print_json, print_rows, tell
 
 if TYPE_CHECKING:
     from tallystick.books.statements.statement import BankStatement
 
 _COLUMNS = ("booked", "amount", "bank's reference", "payer's reference", "from or to", "for")
-Files = Annotated[list[Path], typer.Argument(help="MT940, MT942, camt.053, camt.054 or BAI2 files.", metavar="FILE…")]
+Files = Annotated[
+    list[Path], typer.Argument(help="MT940, MT942, camt.053, camt.054, BAI2 or CSV files.", metavar="FILE…")
+]
 
 
 @app.command(rich_help_panel=BOOKS)
-def statements(files: Files, as_json: AsJson = False) -> None:
+def statements(
+    files: Files,
+    account: Annotated[str | None, typer.Option(help="Our account, where a CSV does not say it.")] = None,
+    currency: Annotated[str | None, typer.Option(help="The currency, where a CSV does not say it.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the entries of bank statements, and check that their balances add up.
 
     Exit 1 when a file can't be read, or a statement does not add up. Example: tallystick statements *.sta
@@ -31,7 +38,7 @@ def statements(files: Files, as_json: AsJson = False) -> None:
     wrong = False
     for path in files:
         try:
-            read = read_statements(path)
+            read = read_statements(path, account=account, currency=currency)
         except StatementError as error:
             complain(str(error))
             wrong = True
@@ -71,3 +78,5 @@ def _show(path: Path, statement: BankStatement) -> None:
         ],
         empty="no entries",
     )
+    if statement.notes:
+        tell(f"{path.name}: read as {', '.join(statement.notes)}")

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from tallystick.documents.cash import APPLY_CASH, SETTLEMENT_STAGE, CashPosting
 from tallystick.mailbox.messages import Message
-from tallystick.store.pool import storable
 
 
 class NotPostable(ValueError):
@@ -92,5 +91,5 @@ def message_of(entity: str, erp: str, posting: CashPosting) -> Message:
 
 def _short(text: str | None) -> str:
     """Bank text as a document's short text: without what moves a terminal, and cut."""
-    plain = "".join(each if each.isprintable() else " " for each in storable(text or ""))
+    plain = "".join(each if each.isprintable() else " " for each in text or "")
     return " ".join(plain.split())[:140].strip()
