@@ -11,6 +11,7 @@ import ibis
 from pydantic import TypeAdapter
 
 from tallystick.books.reconciliation.conditions import Condition
+from tallystick.books.reconciliation.engine import Engine
 from tallystick.books.reconciliation.rules import Cause, Rules
 from tallystick.documents.money import MINOR_DIGITS
 
@@ -41,14 +42,17 @@ def causes_of(rules: Rules) -> tuple[Cause, ...]:
     return (*rules.causes, *(standard_causes() if rules.standard_causes else ()))
 
 
-def name_causes(found: ibis.Table, rules: Rules) -> ibis.Table:
-    """The breaks with `cause`, `cause_kind`, `confidence`, `evidence` and `correction`; null where nothing explains them."""
+def name_causes(engine: Engine, found: ibis.Table, rules: Rules) -> ibis.Table:
+    """The breaks with `cause`, `cause_kind`, `confidence`, `evidence` and `correction`; null where nothing explains them.
+
+    What is kept is the number of each break's cause; the words are put together when they are read.
+    """
     causes = causes_of(rules)
     if not causes:
         texts = {each: ibis.null("string") for each in ("cause", "cause_kind", "evidence", "correction")}
-        return found.mutate(**texts, confidence=ibis.null("float64"))
+        return engine.keep("found", found).mutate(**texts, confidence=ibis.null("float64"))
     which = ibis.cases(*((_holds(found, each, rules), index) for index, each in enumerate(causes)), else_=-1)
-    rows = found.mutate(cause_number=which)
+    rows = engine.keep("found", found.mutate(cause_number=which))
     number = rows["cause_number"]
 
     def told(value: str) -> ibis.Value:

@@ -52,7 +52,7 @@ class Engine:
 
     def write(self, rows: ibis.Table, path: Path) -> None:
         """Write rows to a file, by its name's ending Parquet or CSV, whole or not at all."""
-        form = "parquet, compression zstd" if path.suffix == ".parquet" else "csv, header true"
+        form = "parquet" if path.suffix == ".parquet" else "csv, header true"
         partial = path.with_name(path.name + ".partial")
         self.run(f"copy ({self.sql(rows)}) to {quoted(str(partial))} (format {form})")
         partial.replace(path)

@@ -37,25 +37,22 @@ def find_out(engine: Engine, breaks: ibis.Table, matched: Matched, wholes: Whole
     pair = rows["side"] == "both"
     end = ibis.cases((rows["side"] == "left", ends[1]), (rows["side"] == "right", ends[0]), else_=ibis.null("date"))
     day = ibis.coalesce(rows["l_date"], rows["r_date"])
-    return engine.keep(
-        "found",
-        rows.mutate(
-            quantity_difference=rows["l_quantity"] - rows["r_quantity"],
-            price_difference=rows["l_price"] - rows["r_price"],
-            # A quotient only for people and for bounds; whether it is a pack size is asked by multiplication.
-            quantity_factor=(larger.cast("float64") / smaller.cast("float64").nullif(0.0)),
-            price_factor=(dear.cast("float64") / cheap.cast("float64").nullif(0.0)),
-            a_pack_size_apart=pair & _packs(rows, rules),
-            a_tax_rate_apart=pair & (apart > 0) & _taxes(rows, apart, rules),
-            a_rounding_apart=pair
-            & (apart > 0)
-            & (apart <= lines)
-            & rows["l_quantity"].identical_to(rows["r_quantity"])
-            & rows["l_price"].identical_to(rows["r_price"]),
-            months_differ=pair & (rows["l_date"].truncate("M") != rows["r_date"].truncate("M")).fill_null(False),
-            party_missing=pair & (rows["l_party"].isnull() != rows["r_party"].isnull()),
-            days_to_the_end=end.delta(day, unit="day").cast("int64"),
-        ),
+    return rows.mutate(
+        quantity_difference=rows["l_quantity"] - rows["r_quantity"],
+        price_difference=rows["l_price"] - rows["r_price"],
+        # A quotient only for people and for bounds; whether it is a pack size is asked by multiplication.
+        quantity_factor=(larger.cast("float64") / smaller.cast("float64").nullif(0.0)),
+        price_factor=(dear.cast("float64") / cheap.cast("float64").nullif(0.0)),
+        a_pack_size_apart=pair & _packs(rows, rules),
+        a_tax_rate_apart=pair & (apart > 0) & _taxes(rows, apart, rules),
+        a_rounding_apart=pair
+        & (apart > 0)
+        & (apart <= lines)
+        & rows["l_quantity"].identical_to(rows["r_quantity"])
+        & rows["l_price"].identical_to(rows["r_price"]),
+        months_differ=pair & (rows["l_date"].truncate("M") != rows["r_date"].truncate("M")).fill_null(False),
+        party_missing=pair & (rows["l_party"].isnull() != rows["r_party"].isnull()),
+        days_to_the_end=end.delta(day, unit="day").cast("int64"),
     )
 
 

@@ -49,7 +49,7 @@ def match_sides(
         step("joining both sides")
         settled = settle(engine, left, right, first, rules, counts)
         agreed += settled.agreed
-        rows = (rows[0].semi_join(settled.left, "row"), rows[1].semi_join(settled.right, "row"))
+        rows = (left.of_rows(settled.left), right.of_rows(settled.right))
     step("reading what is left")
     examined, quarantined = _sound(engine, rows)
     matched = [_nothing(engine, "matched_left", examined.left), _nothing(engine, "matched_right", examined.right)]

@@ -88,7 +88,7 @@ class Run:
         self.step("finding root causes")
         wholes = Wholes(*(each.rows for each in prepared))
         found = find_out(self.engine, broken.breaks, matched, wholes, self.rules)
-        breaks = self.engine.keep("breaks", name_causes(found, self.rules))
+        breaks = name_causes(self.engine, found, self.rules)
         counts = self._counts(sides, matched, broken)
         for each in counts:
             each.check()

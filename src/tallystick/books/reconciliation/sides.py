@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -52,13 +52,18 @@ class Prepared:
 
     rows: ibis.Table
     """`row`, the fields of FIELD_TYPES (null where the source has none), `sound`, and why not: `column`, `value`, `reason`."""
+    parts: tuple[str, ...]
+    """The columns of `rows` that are the parts of the key."""
+    of_rows: Callable[[ibis.Table], ibis.Table]
+    """The same of only those rows whose number is in the column `row` of a table, so that nothing is worked out for others."""
 
     def whole(self) -> ibis.Table:
         """The rows without what only the first pass needs."""
-        return self.rows.drop(*(each for each in self.rows.columns if each.startswith(RAW) or each in self.parts))
+        return _lasting(self.rows)
 
-    parts: tuple[str, ...]
-    """The columns of `rows` that are the parts of the key."""
+
+def _lasting(rows: ibis.Table) -> ibis.Table:
+    return rows.select("row", *FIELD_TYPES, "sound", "column", "value", "reason")
 
 
 def prepare(
@@ -68,6 +73,16 @@ def prepare(
 
     `written` are all values that its column of currency has: to ask for those few is far cheaper than for all of ISO 4217.
     """
+
+    def of_rows(numbers: ibis.Table) -> ibis.Table:
+        return _lasting(_canonical(source.semi_join(numbers, [(number, "row")]), side, rules, number, written)[0])
+
+    return Prepared(*_canonical(source, side, rules, number, written), of_rows)
+
+
+def _canonical(
+    source: ibis.Table, side: Side, rules: Rules, number: str, written: Sequence[str | None] | None
+) -> tuple[ibis.Table, tuple[str, ...]]:
     columns, keys = side.columns, side.keys or rules.keys
     plain = changes_nothing(keys) and not (rules.left.keys or rules.right.keys)
     parts = [source[each] if plain and _whole(source[each]) else normalised(source[each], keys) for each in columns.key]
@@ -93,7 +108,7 @@ def prepare(
                 raw[RAW + name] = as_text(source[rule.column])
     every = {name: fields.get(name, ibis.null(kind)).cast(kind) for name, kind in FIELD_TYPES.items()}
     named = {f"part_{index}": part for index, part in enumerate(parts)}
-    return Prepared(source.select(row=source[number], **named, **every, **raw, **_why(faults)), tuple(named))
+    return source.select(row=source[number], **named, **every, **raw, **_why(faults)), tuple(named)
 
 
 def _whole(value: ibis.Value) -> bool:
