@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -10,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tallystick.settings import Settings, SettingsError
 from tallystick.stages.flow import Flow
-from tallystick.store.embedded import database_url
+from tallystick.store.embedded import database_url, embedded_folder, keep_embedded
 from tallystick.store.migrate import schema_status, upgrade_schema
 from tallystick.store.pool import Pool, open_pool
 from tallystick.systems.ports import Operation, System
@@ -83,13 +84,27 @@ async def open_database(settings: Settings, *, upgrade: bool = True, size: int |
 
 
 @asynccontextmanager
+async def _database_kept(settings: Settings) -> AsyncIterator[None]:
+    """An embedded server is started again when it ends by whatever cause; another one is somebody else's care."""
+    if settings.database.url is not None:
+        yield
+        return
+    keeping = asyncio.create_task(keep_embedded(embedded_folder(settings)))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+@asynccontextmanager
 async def open_flow(settings: Settings, *, upgrade: bool = True) -> AsyncIterator[Flow]:
     """The flow of an installation: its database, as `open_database` gives it, and its connected systems.
 
     Raises SettingsError in one line.
     """
     systems = connect_systems(settings)
-    async with open_database(settings, upgrade=upgrade) as pool:
+    async with open_database(settings, upgrade=upgrade) as pool, _database_kept(settings):
         try:
             yield Flow(pool, settings, systems)
         finally:

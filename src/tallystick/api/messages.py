@@ -139,10 +139,9 @@ async def replay_many(
         ids = await dead_ids(connection, wanted)
         if named.dry_run:
             return {"would_replay": len(ids)}
-        places = await places_of(connection, ids)
         replayed = await replay_dead(context.flow, connection, ids, by=principal.name)
         chosen = named.model_dump(mode="json", exclude={"dry_run", "reason"}, exclude_none=True)
-        found = [{"id": each, **places[each]} for each in replayed]
+        found = await places_of(connection, replayed)
         await write_audit(
             connection,
             [_entry(principal, "message.replay", each, named.reason, {"filter": chosen}) for each in found],

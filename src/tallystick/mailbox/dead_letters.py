@@ -103,12 +103,13 @@ async def dead_ids(connection: Connection, wanted: MessageFilter, *, limit: int 
     return [row["id"] for row in rows]
 
 
-async def places_of(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
-    """The entity and transaction of live messages."""
+async def places_of(connection: Connection, ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """Where live messages belong: each with its id, entity, transaction, stage, system and kind."""
     rows = await connection.fetch(
-        "select id, entity, transaction_id from messages where id = any($1::uuid[])", list(ids)
+        "select id, entity, transaction_id, stage, system, kind from messages where id = any($1::uuid[]) order by id",
+        list(ids),
     )
-    return {row["id"]: {"entity": row["entity"], "transaction_id": row["transaction_id"]} for row in rows}
+    return [dict(row) for row in rows]
 
 
 async def replay_messages(

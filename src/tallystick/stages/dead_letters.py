@@ -8,9 +8,9 @@ from uuid import UUID
 
 from tallystick.checks.promises import promise_of
 from tallystick.control.exceptions import resolve_exceptions
-from tallystick.control.lineage import LineageFact
+from tallystick.control.lineage import LineageFact, record_facts
 from tallystick.documents.transaction import CommitmentState
-from tallystick.mailbox.dead_letters import IS_DEAD, discard_messages, replay_messages
+from tallystick.mailbox.dead_letters import IS_DEAD, discard_messages, places_of, replay_messages
 from tallystick.mailbox.messages import Delivery
 from tallystick.stages.cash_posting import give_up_lines, lines_of
 from tallystick.stages.change_refusal import not_changed
@@ -28,10 +28,33 @@ async def replay_dead(
     """Replay dead letters and close their exceptions; returns the replayed ids. An order that is to be committed after all is
     pending again, and counts as promised until the ERP answers."""
     works = await _works(connection, ids, ["commit_order"])
-    replayed = await replay_messages(connection, ids, payload=payload)
+    replayed = await replay(connection, ids, by=by, payload=payload)
     outcomes = [pending_again(flow, each.dossier) for each in works if each.delivery.id in replayed]
     await record_outcomes(connection, flow.carrier, outcomes)
     await resolve_exceptions(connection, by=by, resolution="replayed", message_ids=replayed)
+    return replayed
+
+
+async def replay(
+    connection: Connection, ids: Sequence[UUID], *, by: str, payload: dict[str, Any] | None = None
+) -> list[UUID]:
+    """Make dead letters ready again, which is a fact of their transactions; returns the replayed ids."""
+    replayed = await replay_messages(connection, ids, payload=payload)
+    detail = {} if payload is None else {"amended": True}
+    facts = [
+        LineageFact(
+            each["transaction_id"],
+            each["stage"],
+            "replayed",
+            system=each["system"],
+            message_id=each["id"],
+            actor=by,
+            detail={"kind": each["kind"], **detail},
+        )
+        for each in await places_of(connection, replayed)
+        if each["transaction_id"]
+    ]
+    await record_facts(connection, facts)
     return replayed
 
 

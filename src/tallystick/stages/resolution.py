@@ -22,9 +22,9 @@ from tallystick.documents.decision import Decision, gravest
 from tallystick.documents.event import EventType
 from tallystick.documents.order import Order
 from tallystick.documents.transaction import IntakeState, Transaction
-from tallystick.mailbox.dead_letters import read_message, replay_messages
+from tallystick.mailbox.dead_letters import read_message
 from tallystick.stages.changes import UNCHANGEABLE, check_same_order
-from tallystick.stages.dead_letters import pending_again
+from tallystick.stages.dead_letters import pending_again, replay
 from tallystick.stages.decision import reasons_of
 from tallystick.stages.flow import Flow
 from tallystick.stages.impossible import NotFound, NotPossible, VersionConflict
@@ -125,7 +125,7 @@ async def _replay(flow: Flow, act: _Act, found: dict[str, Any], dossier: Dossier
         message = await read_message(connection, message_id, None)
         if message is None or message["state"] != "dead":
             raise NotPossible("message.not_dead", "its message takes its course already; wait for the outcome")
-        await replay_messages(connection, [message_id], payload=act.payload)
+        await replay(connection, [message_id], by=act.principal.name, payload=act.payload)
         if dossier is not None and message["kind"] == "commit_order":
             await record_outcomes(connection, flow.carrier, [pending_again(flow, dossier)])
         await resolve_exceptions(connection, by=act.principal.name, resolution="retried", exception_ids=[found["id"]])

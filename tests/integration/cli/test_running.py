@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -82,6 +83,29 @@ def test_run_without_settings_serves_until_ctrl_c_and_leaves_nothing_even_of_one
         assert running.end() == 0
         assert "Traceback" not in running.said
         assert "GET /docs" not in running.said  # no line for every request
+    assert postgres_processes(place) == []
+
+
+def runs_anew(file: Path, killed: int) -> bool:
+    """Whether a server says that it runs, another one than that which was killed."""
+    said = file.read_text().split() if file.exists() else []
+    return bool(said) and int(said[0]) != killed
+
+
+def test_a_database_that_was_killed_is_started_again_while_everything_runs(place: Path) -> None:
+    file = place / "tallystick-data/postgresql/postmaster.pid"
+    with (
+        started(place, "server_started", "api", "--port", "0") as api,
+        started(place, "worker_started", "worker") as worker,
+    ):
+        ready = f"{api.said.partition(' on ')[2].partition(',')[0]}/health/ready"
+        killed = int(file.read_text().split()[0])
+        os.kill(killed, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while not (runs_anew(file, killed) and httpx.get(ready, trust_env=False).status_code == 200):
+            assert time.monotonic() < deadline, "the database did not come back"
+            time.sleep(0.1)
+        assert (worker.end(), api.end()) == (0, 0)
     assert postgres_processes(place) == []
 
 

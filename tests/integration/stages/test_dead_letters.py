@@ -130,6 +130,7 @@ async def test_replayed_by_a_filter_its_exception_is_closed(company: Company) ->
     await company.faults("erp")
     body = {"stage": "invoicing", "transaction_id": str(transaction_id)}
     assert await company.call("POST", "/messages:replay", body, by="operator") == {"replayed": 1}
+    assert [each["actor"] for each in await company.facts(transaction_id) if each["fact"] == "replayed"] == ["operator"]
     await company.reach(transaction_id, invoicing="complete")
     closed = await company.call("GET", f"/exceptions/{exception['id']}")
     assert (closed["state"], closed["resolution"]) == ("resolved", "replayed")
