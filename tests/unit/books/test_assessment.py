@@ -126,6 +126,7 @@ def test_seeded_breaks_are_found_with_their_causes_and_money(found: Assessment) 
     assert causes["not handed over"].money_at_risk == sum(amount(row) for row in rows[100:104])
     assert causes["sent twice"].money_at_risk == sum(amount(row) for row in rows[150:153])
     assert sum(each.money_at_risk for each in causes.values()) == found.findings.at_risk["EUR"]
+    assert causes["not handed over"].evidence.endswith("is not in finance")
     gone = [each.removes for each in found.findings.causes]
     assert gone == sorted(gone)
     assert gone[-1] == pytest.approx(1.0)

@@ -33,6 +33,14 @@ _STAGES = {
 _AGES = ((30, "0–30 days"), (60, "31–60 days"), (90, "61–90 days"))
 DIMENSIONS = ("stage", "class", "customer", "channel", "product", "month")
 _MOST_VALUES = 12
+_WORDS = (
+    ("on the left side", "in sales"),
+    ("on the right side", "in finance"),
+    ("the left side", "sales"),
+    ("the right side", "finance"),
+    ("on the left", "in sales"),
+    ("on the right", "in finance"),
+)
 COLUMNS = (
     "number",
     "key",
@@ -163,11 +171,18 @@ def _listed_sql(roles: tuple[set[str], set[str]], today: date) -> str:
             b.currency, b.l_amount AS sales_amount, b.r_amount AS finance_amount, b.amount_difference,
             b.money_at_risk, coalesce(b.cause, 'unexplained') AS cause, coalesce(b.cause_kind, 'unexplained') AS cause_kind,
             b.confidence,
-            replace(replace(b.evidence, 'the left side', 'sales'), 'the right side', 'finance') AS evidence, b.correction,
+            {_in_our_words("b.evidence")} AS evidence, b.correction,
             s.{FILE_COLUMN} AS sales_file, s.{ROW_COLUMN} AS sales_row,
             f.{FILE_COLUMN} AS finance_file, f.{ROW_COLUMN} AS finance_row
         FROM {BREAKS} b LEFT JOIN {SALES} s ON s.{NUMBER} = b.l_row LEFT JOIN {FINANCE} f ON f.{NUMBER} = b.r_row
     ) ORDER BY number"""
+
+
+def _in_our_words(text: str) -> str:
+    """The engine's left and right, called sales and finance."""
+    for words, ours in _WORDS:
+        text = f"replace({text}, {literal(words)}, {literal(ours)})"
+    return text
 
 
 def _shares(connection: duckdb.DuckDBPyConnection, dimension: str, whole: dict[str, tuple[int, int]]) -> list[Share]:

@@ -19,6 +19,7 @@
     if (kind) made.className = kind;
     return made;
   };
+  const kind = (name) => (amounts.has(name) ? "num " : "") + name.replace("_amount", "").replace("money_", "").replace("_", "-");
   const wording = (text) => words[text] || String(text).replaceAll("_", " ");
   function money(amount, currency) {
     if (amount === null) return "";
@@ -48,7 +49,8 @@
   function why(row) {
     const line = element("tr", null, "why"), cell = element("td"), list = element("dl");
     cell.colSpan = shown.length;
-    const where = (side) => get(row, side + "_file") ? get(row, side + "_file") + ", row " + get(row, side + "_row") : "nothing there";
+    const where = (side) => get(row, side + "_file") === null ? "nothing there"
+      : [value(row, side + "_amount"), get(row, side + "_file") + ", row " + get(row, side + "_row")].filter(Boolean).join(" · ");
     const told = [["sales", where("sales")], ["finance", where("finance")], ["stage", wording(get(row, "stage"))],
       ["product", value(row, "product")], ["channel", value(row, "channel")], ["age", value(row, "age")],
       ["difference", value(row, "amount_difference")], ["kind of cause", wording(get(row, "cause_kind"))],
@@ -66,7 +68,7 @@
   function draw() {
     const head = document.getElementById("head"), body = document.getElementById("body");
     head.replaceChildren(...shown.map(([name, title]) => {
-      const cell = element("th", null, amounts.has(name) ? "num" : ""), button = element("button");
+      const cell = element("th", null, kind(name)), button = element("button");
       const here = order[0] === name;
       button.type = "button";
       button.textContent = title + (here ? (order[1] > 0 ? " ↑" : " ↓") : "");
@@ -79,7 +81,7 @@
     body.replaceChildren(...found.slice(page * PAGE, (page + 1) * PAGE).map((row) => {
       const line = element("tr", null, "break");
       shown.forEach(([name], index) => {
-        const cell = element(index ? "td" : "th", null, amounts.has(name) ? "num" : "");
+        const cell = element(index ? "td" : "th", null, kind(name));
         const text = value(row, name) + (name === "money_at_risk" ? " " + get(row, "currency") : "");
         if (index) cell.textContent = text;
         else {
