@@ -7,7 +7,7 @@ from base64 import b64decode
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from tallystick.api.answers import json_response
@@ -40,6 +40,19 @@ _STATES = {
 }
 
 
+# The three ways to accept a line, as JSON Schema has them; each excludes the others.
+_NO_CHOICE, _NOTHING = {"choice": {"type": "null"}}, {"allocations": {"maxItems": 0}}
+_BY_CHOICE: dict[str, Any] = {"required": ["choice"], "properties": {"choice": {"type": "integer"}, **_NOTHING}}
+_BY_HAND: dict[str, Any] = {
+    "required": ["allocations"],
+    "properties": {**_NO_CHOICE, "allocations": {"minItems": 1}},
+}
+_ON_ACCOUNT: dict[str, Any] = {
+    "required": ["customer_id"],
+    "properties": {**_NO_CHOICE, **_NOTHING, "customer_id": {"type": "string"}},
+}
+
+
 class CashFile(Document):
     """A bank's file, or one of remittance advices, as it came."""
 
@@ -69,6 +82,8 @@ class CashAllocation(CashShare):
 
 class CashAcceptance(Document):
     """How a line is to be applied: a suggestion by its rank, or by hand; what is left stays on the customer's account."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_BY_CHOICE, _BY_HAND, _ON_ACCOUNT]})
 
     choice: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
     allocations: Annotated[tuple[CashAllocation, ...], Field(max_length=500)] = ()
@@ -161,7 +176,7 @@ async def accept(
     principal: Principal = allowed("cash.decide"),
 ) -> Response:
     """By a suggestion, or by hand; it is booked in the ERP then."""
-    if acceptance.choice is not None and (acceptance.allocations or acceptance.customer_id):
+    if acceptance.choice is not None and acceptance.allocations:
         raise Problem(422, "cash.two_ways", "send the choice of a suggestion, or allocations by hand, not both")
     if acceptance.choice is None and not acceptance.allocations and acceptance.customer_id is None:
         raise Problem(

@@ -107,8 +107,8 @@ def accept(
     Example: tallystick cash suggestions accept 01938f30-2c33-7f44-9a55-6b7c8d9e0fa1 --choice 2
     """
     by_hand = [_allocation(each) for each in invoice or ()]
-    if choice is not None and (by_hand or customer):
-        raise WrongUse("--choice takes a suggestion as it is; leave out --invoice and --customer")
+    if choice is not None and by_hand:
+        raise WrongUse("--choice takes a suggestion as it is; leave out --invoice")
     if choice is None and not by_hand and customer is None:
         choice = 1
     body = {"choice": choice, "allocations": by_hand, "customer_id": customer, "reason": reason}

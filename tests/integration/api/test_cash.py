@@ -165,7 +165,10 @@ async def test_a_decision_that_cannot_be_is_refused_and_the_work_item_is_not_clo
     async with served.acting_as("finance", **{"If-Match": '"1"'}) as finance:
         for body, code in (
             ({}, "cash.no_way"),
-            ({"choice": 1, "customer_id": "C-1"}, "cash.two_ways"),
+            (
+                {"choice": 1, "allocations": [{"customer_id": "C-1", "invoice_number": "I", "amount": 1}]},
+                "cash.two_ways",
+            ),
             ({"choice": 1}, "cash.no_such_choice"),
             (
                 {"allocations": [{"customer_id": "C-1", "invoice_number": "INV-1001", "amount": 9_999}]},
