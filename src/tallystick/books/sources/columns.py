@@ -56,7 +56,7 @@ def read_columns(
         )
     formatted = [_formatted(column, said, None, None) for column in columns]
     decimal, order = _habits(formatted)
-    formatted = [_formatted(column, said, decimal, order) for column in columns]
+    formatted = [_formatted(each, said, decimal, order) if _in_doubt(each) else each for each in formatted]
     return tuple(_judged_whole(connection, relation, formatted))
 
 
@@ -68,6 +68,10 @@ def _formatted(column: Column, said: Choices, decimal: DecimalSign | None, order
     date = read_date_format(column.name, column.values, said.date_order, order)
     number = None if date else read_number_format(column.values, said.decimal, decimal)
     return replace(column, date=date, number=number)
+
+
+def _in_doubt(column: Column) -> bool:
+    return bool((column.date and column.date.ambiguous) or (column.number and column.number.ambiguous))
 
 
 def _typed(column: Column) -> Column:
@@ -113,12 +117,7 @@ def _judged_whole(connection: duckdb.DuckDBPyConnection, relation: str, columns:
         return list(columns)
     found = connection.execute(f"SELECT {', '.join(asked)} FROM {relation}").fetchone() or ()
     counts = iter(found)
-    return [
-        _decided(column, next(counts), next(counts))
-        if (column.date and column.date.ambiguous) or (column.number and column.number.ambiguous)
-        else column
-        for column in columns
-    ]
+    return [_decided(column, next(counts), next(counts)) if _in_doubt(column) else column for column in columns]
 
 
 def _reads(column: Column, sign: str) -> str:
