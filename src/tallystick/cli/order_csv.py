@@ -25,6 +25,8 @@ _ORDER_TEXTS = (
     "currency",
     "ordered_at",
     "requested_delivery",
+    "requested_shipment",
+    "cancel_after",
     "payment_terms",
     "rounding",
     "notes",
@@ -34,7 +36,8 @@ _SHIP_TO_PREFIX = "ship_to_"
 _ORDER_MONEY = ("tax_amount", "total_amount")
 _LINE_TEXTS = ("product_id", "unit", "warehouse", "description")
 _LINE_DECIMALS = ("quantity", "unit_price", "discount")
-_LINE_COLUMNS = {*_LINE_TEXTS, *_LINE_DECIMALS, "line_number", "line_amount"}
+_LINE_DELIVERY = "line_requested_delivery"
+_LINE_COLUMNS = {*_LINE_TEXTS, *_LINE_DECIMALS, "line_number", "line_amount", _LINE_DELIVERY}
 _CHARGE = re.compile(r"(charge|allowance)_(.+)")
 
 REQUIRED = ("order_number", "channel", "customer_id", "currency", "ordered_at", "product_id", "quantity", "unit_price")
@@ -48,6 +51,7 @@ OPTIONAL = tuple(
         *_LINE_TEXTS,
         "discount",
         "line_amount",
+        _LINE_DELIVERY,
     )
     if name not in REQUIRED
 )
@@ -213,6 +217,8 @@ def _line(row: _Row, position: int, first: _Row) -> dict[str, Any]:
             line[column] = _decimal(row, column)
     if "line_amount" in values:
         line["amount"] = _minor(row, "line_amount", first.values.get("currency"))
+    if _LINE_DELIVERY in values:
+        line["requested_delivery"] = values[_LINE_DELIVERY]
     return line
 
 
@@ -251,4 +257,5 @@ def _columns_by_pointer(first: _Row) -> dict[str, str]:
         columns |= {f"/charges/{index}/amount": column, f"/charges/{index}/code": column}
     columns |= {f"/lines/*/{name}": name for name in (*_LINE_TEXTS, *_LINE_DECIMALS, "line_number")}
     columns["/lines/*/amount"] = "line_amount"
+    columns["/lines/*/requested_delivery"] = _LINE_DELIVERY
     return columns

@@ -40,6 +40,8 @@ class OrderLine(Document):
     """Net amount the channel states for the line, after discount, before tax, in minor units."""
     warehouse: Identifier | None = None
     description: ShortText | None = None
+    requested_delivery: Day | None = None
+    """When this line is wanted, if not with the order."""
 
     def net_amount(self, currency: str, rounding: Rounding) -> int:
         """Quantity times unit price less discount, rounded once, in minor units of `currency`."""
@@ -83,6 +85,11 @@ class Order(Document):
     currency: Currency
     ordered_at: Instant
     requested_delivery: Day | None = None
+    """When the goods are wanted."""
+    requested_shipment: Day | None = None
+    """The day before which they are not to leave."""
+    cancel_after: Day | None = None
+    """The day after which what has not left is not wanted any more."""
     payment_terms: ShortText | None = None
     ship_to: Address | None = None
     rounding: Rounding = Rounding.HALF_UP
@@ -112,6 +119,7 @@ class Order(Document):
     @model_validator(mode="after")
     def _ties_out(self) -> Self:
         check_line_numbers([line.line_number for line in self.lines])
+        self._check_dates()
         for index, (line, net) in enumerate(zip(self.lines, self.line_amounts, strict=True)):
             if line.amount is not None and line.amount != net:
                 raise misfit(
@@ -128,3 +136,11 @@ class Order(Document):
         if not 0 <= total <= MAXIMUM_MINOR:
             raise misfit(("total_amount",), f"{total} is outside 0 to {MAXIMUM_MINOR} minor units")
         return self
+
+    def _check_dates(self) -> None:
+        first = self.requested_shipment
+        for name, day in (("requested_delivery", self.requested_delivery), ("cancel_after", self.cancel_after)):
+            if first is not None and day is not None and day < first:
+                raise misfit(
+                    (name,), f"{day} is before requested_shipment, which is {first}; nothing could leave in time"
+                )

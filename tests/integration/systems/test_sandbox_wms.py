@@ -106,11 +106,18 @@ async def test_the_same_reference_ships_once(wms: Wms, hub: Hub, sandbox: Sandbo
 
 
 async def test_the_warehouse_is_told_where_when_and_for_which_purchase_order(wms: Wms, sandbox: Sandbox) -> None:
-    order = make_order("W-DATE").model_copy(update={"customer_po": "PO 77", "requested_delivery": date(2026, 12, 1)})
+    order = make_order("W-DATE")
+    dates = {"requested_shipment": date(2026, 11, 28), "cancel_after": date(2026, 12, 9)}
+    later = order.lines[0].model_copy(update={"requested_delivery": date(2026, 12, 2)})
+    order = order.model_copy(
+        update={"customer_po": "PO 77", "requested_delivery": date(2026, 12, 1), "lines": (later,), **dates}
+    )
     await wms.request_shipments([command(order)])
     listed = (await sandbox.call("wms", "GET", "/v1/shipment-requests?limit=1000"))["items"]
     [asked] = [each for each in listed if each["order_number"] == "W-DATE"]
     assert (asked["requested_delivery"], asked["customer_po"]) == ("2026-12-01", "PO 77")
+    assert (asked["requested_shipment"], asked["cancel_after"]) == ("2026-11-28", "2026-12-09")
+    assert asked["lines"][0]["requested_delivery"] == "2026-12-02"
     assert asked["ship_to"]["region"] == "CA"
 
 

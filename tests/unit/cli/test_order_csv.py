@@ -55,11 +55,12 @@ def test_every_column_becomes_a_field_of_a_valid_order() -> None:
     header = (
         f"{HEADER},entity,customer_po,requested_delivery,payment_terms,rounding,notes,ship_to_id,ship_to_name,ship_to_street,"
         "ship_to_city,ship_to_postal_code,ship_to_region,ship_to_country,tax_amount,total_amount,line_number,unit,warehouse,"
-        "description,discount,line_amount,charge_FREIGHT,allowance_VOLUME"
+        "description,discount,line_amount,charge_FREIGHT,allowance_VOLUME,requested_shipment,cancel_after,"
+        "line_requested_delivery"
     )
     values = (
         "east,PO-1,2026-12-01,NET30,half_even,call first,S-1,Best Bolts,1 Main St,Fresno,93650,CA,US,1.30,33.30,10,EA,MAIN,"
-        '"Bolt, M8",0.1,18.00,15.00,1.00'
+        '"Bolt, M8",0.1,18.00,15.00,1.00,2026-11-28,2026-12-09,2026-12-02'
     )
     [found] = orders(f"{header}\n{ROW},{values}\n")
     order = Order.model_validate_json(orjson.dumps(found))
@@ -69,6 +70,12 @@ def test_every_column_becomes_a_field_of_a_valid_order() -> None:
         ("allowance", "VOLUME", 100),
     ]
     assert (order.lines[0].line_number, order.lines[0].amount, order.lines[0].description) == (10, 1800, "Bolt, M8")
+    assert [str(each) for each in (order.requested_shipment, order.requested_delivery, order.cancel_after)] == [
+        "2026-11-28",
+        "2026-12-01",
+        "2026-12-09",
+    ]
+    assert str(order.lines[0].requested_delivery) == "2026-12-02"
     assert order.ship_to is not None
     assert (order.ship_to.id, order.ship_to.region) == ("S-1", "CA")
 

@@ -67,6 +67,16 @@ def test_order_is_taken_as_sent() -> None:
         ({"ordered_at": "0001-01-01T00:00:00+05:00"}, "ordered_at", "outside the years 1 to 9999"),
         ({"requested_delivery": 0}, "requested_delivery", "written as"),
         ({"requested_delivery": "2026-02-30"}, "requested_delivery", "day value is outside"),
+        (
+            {"requested_shipment": "2026-12-02", "requested_delivery": "2026-12-01"},
+            "requested_delivery",
+            "2026-12-01 is before requested_shipment, which is 2026-12-02",
+        ),
+        (
+            {"requested_shipment": "2026-12-02", "cancel_after": "2026-12-01"},
+            "cancel_after",
+            "before requested_shipment",
+        ),
         ({"customer_id": "C\x001"}, "customer_id", "pattern"),
         ({"customer_id": "C\u202e1"}, "customer_id", "pattern"),
         ({"order_number": "W\n1"}, "order_number", "pattern"),

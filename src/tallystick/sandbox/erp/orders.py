@@ -149,6 +149,8 @@ def _compose(ledger: Ledger, configuration: Configuration, request: SalesOrderRe
         currency=request.currency,
         ordered_on=request.ordered_on,
         requested_delivery=request.requested_delivery,
+        requested_shipment=request.requested_shipment,
+        cancel_after=request.cancel_after,
         payment_terms=request.payment_terms or customer.payment_terms,
         ship_to=request.ship_to,
         lines=lines,

@@ -84,6 +84,8 @@ class SalesOrder:
     currency: str
     ordered_on: date
     requested_delivery: date | None
+    requested_shipment: date | None
+    cancel_after: date | None
     payment_terms: str | None
     ship_to: Address | None
     lines: tuple[SalesLine, ...]

@@ -96,6 +96,8 @@ class SalesOrderRequest(_Request):
     currency: Currency
     ordered_on: date
     requested_delivery: date | None = None
+    requested_shipment: date | None = None
+    cancel_after: date | None = None
     payment_terms: ShortText | None = None
     ship_to: Address | None = None
     lines: Annotated[tuple[SalesLineRequest, ...], Field(min_length=1, max_length=MAXIMUM_LINES)]

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tallystick.documents.values import Fraction, Identifier, Quantity
+from tallystick.documents.values import Day, Fraction, Identifier, Quantity
 from tallystick.sandbox.choice import choose, dice
 
 Delay = Annotated[float, Field(ge=0, le=86_400)]
@@ -82,6 +82,7 @@ class Line(_Settings):
     product_id: Identifier
     quantity: Quantity
     warehouse: Identifier | None = None
+    requested_delivery: Day | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ class ShipmentRequest(Document):
     customer_po: Identifier | None = None
     ship_to: Address | None = None
     requested_delivery: Day | None = None
+    requested_shipment: Day | None = None
+    cancel_after: Day | None = None
     lines: tuple[Line, ...] = Field(min_length=1, max_length=MAXIMUM_LINES)
 
 

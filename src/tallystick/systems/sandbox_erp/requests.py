@@ -21,6 +21,8 @@ def sales_order(command: OrderCommand) -> dict[str, Any]:
         "currency": order.currency,
         "ordered_on": order.ordered_at.date(),
         "requested_delivery": order.requested_delivery,
+        "requested_shipment": order.requested_shipment,
+        "cancel_after": order.cancel_after,
         "payment_terms": order.payment_terms,
         "ship_to": order.ship_to,
         "lines": _sales_lines(order),

@@ -80,12 +80,15 @@ def _body(command: ShipmentCommand) -> dict[str, Any]:
         "customer_po": order.customer_po,
         "ship_to": order.ship_to,
         "requested_delivery": order.requested_delivery,
+        "requested_shipment": order.requested_shipment,
+        "cancel_after": order.cancel_after,
         "lines": [
             {
                 "line_number": line.line_number,
                 "product_id": line.product_id,
                 "quantity": line.quantity,
                 "warehouse": line.warehouse,
+                "requested_delivery": line.requested_delivery,
             }
             for line in order.lines
         ],
