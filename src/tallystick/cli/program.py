@@ -26,6 +26,8 @@ COMMANDS = (
     "statements",
     "assess",
     "reconcile",
+    "runs",
+    "run_breaks",
     "cash",
     "cash_suggestions",
 )

@@ -34,8 +34,9 @@ async def stage(connection: Connection, batches: Iterator[bytes]) -> int:
         create temp table incoming (
             id uuid, number bigint, identity text, likeness text, class text, side text, left_name text, right_name text,
             differs text, cause_kind text, cause text, confidence double precision, evidence text, correction text,
-            currency text, money_at_risk bigint, amount_difference bigint, left_record jsonb, right_record jsonb, break_id uuid
+            currency text, money_at_risk bigint, amount_difference bigint, left_record jsonb, right_record jsonb
         ) on commit drop;
+        create temp table paired (id uuid primary key, break_id uuid unique) on commit drop;
         create temp table resolved (break_id uuid, resolution text) on commit drop
         """)
     count = 0
@@ -44,7 +45,7 @@ async def stage(connection: Connection, batches: Iterator[bytes]) -> int:
             "incoming", source=_single(batch), columns=STAGED, format="csv", timeout=_LONG
         )
         count += int(status.rpartition(" ")[2])
-    await connection.execute("create index on incoming (break_id); analyze incoming", timeout=_LONG)
+    await connection.execute("create index on incoming (id); analyze incoming", timeout=_LONG)
     return count
 
 
@@ -68,19 +69,21 @@ async def find_again(connection: Connection, which: Which) -> None:
         for named in ("identity, likeness", "identity"):
             await connection.execute(
                 f"""
-                with fresh as (
+                insert into paired
+                select fresh.id, old.break_id
+                from (
                     select id, identity, likeness, row_number() over (partition by {named} order by number) as place
-                    from incoming where break_id is null
-                ), old as (
+                    from incoming i where not exists (select from paired p where p.id = i.id)
+                ) fresh join (
                     select id as break_id, identity, likeness,
                         row_number() over (partition by {named} order by closed_at desc nulls last, id) as place
-                    from known k where closed = $1 and not exists (select from incoming taken where taken.break_id = k.id)
-                )
-                update incoming i set break_id = old.break_id from fresh join old using ({named}, place) where i.id = fresh.id
+                    from known k where closed = $1 and not exists (select from paired p where p.break_id = k.id)
+                ) old using ({named}, place)
                 """,
                 closed,
                 timeout=_LONG,
             )
+    await connection.execute("analyze paired")
 
 
 async def missing(connection: Connection, which: Which) -> Any:
@@ -89,7 +92,7 @@ async def missing(connection: Connection, which: Which) -> Any:
         """
         select id, left_name, right_name from reconciliation_breaks b
         where entity = $1 and reconciliation = $2 and state <> 'closed'
-            and not exists (select from incoming i where i.break_id = b.id)
+            and not exists (select from paired p where p.break_id = b.id)
         """,
         which.entity,
         which.reconciliation,
@@ -137,7 +140,7 @@ async def _note_changes(connection: Connection, which: Which) -> None:
                                           'currency', b.currency),
                 'is', jsonb_build_object('money_at_risk', i.money_at_risk, 'amount_difference', i.amount_difference,
                                          'currency', i.currency))
-        from incoming i join reconciliation_breaks b on b.id = i.break_id
+        from incoming i join paired p on p.id = i.id join reconciliation_breaks b on b.id = p.break_id
         where b.state = 'closed' or {_AMOUNT_CHANGED}
         """,
         SYSTEM,
@@ -151,13 +154,14 @@ async def _again(connection: Connection, which: Which) -> dict[str, int]:
     row = await connection.fetchrow(
         f"""
         with before as (
-            select b.id, b.state, {_AMOUNT_CHANGED} as changed from incoming i join reconciliation_breaks b on b.id = i.break_id
+            select b.id, p.id as incoming_id, b.state, {_AMOUNT_CHANGED} as changed
+            from incoming i join paired p on p.id = i.id join reconciliation_breaks b on b.id = p.break_id
         ), kept as (
             insert into reconciliation_findings (run_id, break_id, found, cause_kind, cause, currency, money_at_risk,
                                                  amount_difference)
-            select $1, i.break_id, case when b.state = 'closed' then 'come_back' else 'again' end, i.cause_kind, i.cause,
+            select $1, b.id, case when b.state = 'closed' then 'come_back' else 'again' end, i.cause_kind, i.cause,
                 i.currency, i.money_at_risk, i.amount_difference
-            from incoming i join before b on b.id = i.break_id
+            from incoming i join before b on b.incoming_id = i.id
         ), done as (
             update reconciliation_breaks b set
                 likeness = i.likeness, differs = i.differs, cause_kind = i.cause_kind, cause = i.cause,
@@ -174,8 +178,8 @@ async def _again(connection: Connection, which: Which) -> dict[str, int]:
                 acceptance = case when before.changed then null else b.acceptance end,
                 last_run_id = $1, absent_since = null, closed_run_id = null, closed_at = null, resolution = null,
                 version = b.version + (before.changed or before.state = 'closed' or b.absent_since is not null)::integer
-            from incoming i join before on before.id = i.break_id
-            where b.id = i.break_id
+            from incoming i join before on before.incoming_id = i.id
+            where b.id = before.id
         )
         select count(*) filter (where state <> 'closed') as again, count(*) filter (where state = 'closed') as come_back,
             count(*) filter (where state = 'accepted' and changed) as lapsed
@@ -198,12 +202,12 @@ async def _fresh(connection: Connection, which: Which) -> dict[str, int]:
             select id, $1, $2, identity, likeness, class, side, coalesce(left_name, right_name, '(no key)'), left_name,
                 right_name, differs, cause_kind, cause, confidence, evidence, correction, currency, money_at_risk,
                 amount_difference, jsonb_strip_nulls(left_record), jsonb_strip_nulls(right_record), $3, now(), $3
-            from incoming where break_id is null
+            from incoming i where not exists (select from paired p where p.id = i.id)
+            returning id, cause_kind, cause, currency, money_at_risk, amount_difference
         ), found as (
             insert into reconciliation_findings (run_id, break_id, found, cause_kind, cause, currency, money_at_risk,
                                                  amount_difference)
-            select $3, id, 'new', cause_kind, cause, currency, money_at_risk, amount_difference
-            from incoming where break_id is null
+            select $3, id, 'new', cause_kind, cause, currency, money_at_risk, amount_difference from made
             returning 1
         )
         select count(*) from found
