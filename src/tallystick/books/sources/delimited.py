@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from tallystick.books.sources.choices import Choices
 from tallystick.books.sources.columns import read_columns
@@ -130,6 +131,19 @@ def physical_lines(path: Path) -> int:
             last = chunk[-1:]
     counted = lines or returns
     return counted + (last not in (b"\n", b"\r"))
+
+
+def lines_at(path: Path, positions: Any) -> Any:
+    """The line of each of some places in a file, given in order as its bytes are counted from 1."""
+    found = np.ones(len(positions), dtype=np.int64)
+    before = start = done = 0
+    with path.open("rb") as file:
+        while done < len(positions) and (chunk := file.read(8 << 20)):
+            ends = np.flatnonzero(np.frombuffer(chunk, dtype=np.uint8) == ord(b"\n"))
+            upto = int(np.searchsorted(positions, start + len(chunk), side="right"))
+            found[done:upto] += before + np.searchsorted(ends, positions[done:upto] - 1 - start)
+            before, start, done = before + len(ends), start + len(chunk), upto
+    return found
 
 
 def blank_lines(path: Path, skip: int) -> int:

@@ -8,8 +8,9 @@ from itertools import count
 from typing import Literal
 
 import duckdb
+import pyarrow
 
-from tallystick.books.sources.delimited import blank_lines, line_breaks_sql, physical_lines
+from tallystick.books.sources.delimited import blank_lines, line_breaks_sql, lines_at, physical_lines
 from tallystick.books.sources.engine import identifier, literal
 from tallystick.books.sources.failure import SourceError
 from tallystick.books.sources.source import Source, SourceFile, attach
@@ -156,38 +157,51 @@ def _reading_sql(relation: str, names: Sequence[str], readings: Sequence[Reading
     )
 
 
-def _set_rejected_aside(
-    connection: duckdb.DuckDBPyConnection, file: SourceFile, loaded: Loaded
-) -> list[tuple[int, int]]:
-    """List the lines that the engine could not part into fields; gives for each its first line and how many it took."""
-    if file.rejects is None:
-        return []
-    found = connection.execute(
-        f"SELECT line, min_by((column_name, error_type, csv_line), byte_position) FROM {file.rejects} GROUP BY line ORDER BY line"
-    ).fetchall()
+@dataclass(frozen=True, slots=True)
+class _Rejected:
+    """The lines that could not be parted into fields."""
+
+    table: str | None
+    """One record of them a row: its first `line` in the file, and how many it `taken`."""
+    lines: int
+
+
+def _set_rejected_aside(connection: duckdb.DuckDBPyConnection, file: SourceFile, loaded: Loaded) -> _Rejected:
+    """List the lines that the engine could not part into fields; a quote that does not end takes several."""
+    if file.rejects is None or file.readable is None:
+        return _Rejected(None, 0)
+    found = identifier(f"{file.rejects}_found")
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {found} AS SELECT line_byte_position AS position, "
+        "min_by((column_name, error_type, csv_line), byte_position) AS fault, 0::BIGINT AS line, 0::BIGINT AS taken "
+        f"FROM {file.rejects} GROUP BY line_byte_position"
+    )
     connection.execute(f"DROP TABLE {file.rejects}")
     connection.execute(f"DROP TABLE {file.rejects}_scan")
-    rejected = []
-    rows = []
-    for line, (column, fault, text) in found:
-        lines = 1 + (text or "").rstrip("\r\n").count("\n")
-        reason = _REASONS.get(fault, fault.lower())
-        rejected.append((line, lines))
-        rows += [(file.path.name, line + each, column, _shortened(text, each), reason) for each in range(lines)]
-    if rows:
-        connection.executemany(f"INSERT INTO {identifier(loaded.quarantine)} VALUES (?, ?, ?, ?, ?)", rows)
-    loaded.quarantined += len(rows)
-    return rejected
-
-
-def _shortened(text: str | None, line: int) -> str | None:
-    """One of the lines of a text, as much of it as a person looks at."""
-    lines = (text or "").splitlines() or [""]
-    return lines[min(line, len(lines) - 1)][:200]
+    positions = connection.execute(f"SELECT position FROM {found} ORDER BY 1").fetchnumpy()["position"]
+    if not len(positions):
+        return _Rejected(None, 0)
+    # The engine counts records; the place in the file is exact.
+    placed = pyarrow.table({"at": positions, "line": lines_at(file.readable, positions)})
+    connection.register("tallystick_places", placed)
+    split = "string_split(rtrim(fault[3], chr(13) || chr(10)), chr(10))"
+    connection.execute(
+        f"UPDATE {found} SET line = places.line, taken = greatest(1, len({split})) "
+        "FROM tallystick_places places WHERE position = places.at"
+    )
+    connection.unregister("tallystick_places")
+    reasons = " ".join(f"WHEN {literal(fault)} THEN {literal(reason)}" for fault, reason in _REASONS.items())
+    connection.execute(
+        f"INSERT INTO {identifier(loaded.quarantine)} SELECT {literal(file.path.name)}, line + unnest(range(taken)), fault[1], "
+        f"left(unnest({split}), 200), CASE fault[2] {reasons} ELSE lower(fault[2]) END FROM {found}"
+    )
+    (lines,) = _counts(connection, f"SELECT sum(taken) FROM {found}")
+    loaded.quarantined += lines
+    return _Rejected(found, lines)
 
 
 def _balance(
-    connection: duckdb.DuckDBPyConnection, file: SourceFile, part: str, rejected: list[tuple[int, int]], loaded: Loaded
+    connection: duckdb.DuckDBPyConnection, file: SourceFile, part: str, rejected: _Rejected, loaded: Loaded
 ) -> None:
     """Check by an independent count that every line of a text became a row, part of one, or was set aside.
 
@@ -197,7 +211,7 @@ def _balance(
         return
     (rows,) = _counts(connection, f"SELECT count(*) FROM {part}")
     lines = physical_lines(file.readable) - (file.first_row - 1)
-    missing = lines - rows - sum(taken for _, taken in rejected)
+    missing = lines - rows - rejected.lines
     if not missing:
         return
     blank = blank_lines(file.readable, file.first_row - 1)
@@ -213,22 +227,18 @@ def _balance(
 
 
 def _row_sql(
-    connection: duckdb.DuckDBPyConnection, part: str, file: SourceFile, rejected: list[tuple[int, int]]
+    connection: duckdb.DuckDBPyConnection, part: str, file: SourceFile, rejected: _Rejected
 ) -> tuple[str, str]:
     """What to select from, and the row number of each: lines that were set aside count too."""
-    if not rejected:
+    if rejected.table is None:
         return part, f"rowid + {file.first_row}"
     shifts = identifier(part.strip('"') + "_shifts")
-    before = 0
-    rows = []
-    for line, taken in rejected:
-        rows.append((line - file.first_row - before, before + taken))
-        before += taken
-    connection.execute(f"CREATE TABLE {shifts} (place BIGINT, lines BIGINT)")
-    connection.executemany(f"INSERT INTO {shifts} VALUES (?, ?)", rows)
-    last = f"(SELECT place AS after, max(lines) AS lines FROM {shifts} GROUP BY 1)"
-    of = f"(SELECT p.*, p.rowid AS place FROM {part} p) ASOF LEFT JOIN {last} s ON place >= s.after"
-    return of, f"place + {file.first_row} + coalesce(s.lines, 0)"
+    connection.execute(
+        f"CREATE TABLE {shifts} AS SELECT line - {file.first_row} - before AS after, max(before + taken) AS lines "
+        f"FROM (SELECT line, taken, sum(taken) OVER (ORDER BY line) - taken AS before FROM {rejected.table}) GROUP BY 1"
+    )
+    of = f"(SELECT p.*, p.rowid AS place FROM {part} p) ASOF LEFT JOIN {shifts} s ON place >= s.after"
+    return of, f"place + {file.first_row} + coalesce(s.lines, 0)::BIGINT"
 
 
 def _counts(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[int, ...]:
