@@ -23,6 +23,7 @@ from tallystick.store.pool import open_pool
 
 RULES = """
 name = "orders and invoices"
+standard_causes = false
 [left]
 source = "left.csv"
 [left.columns]

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.conftest import MakeDatabase
 from tests.integration.books.keeping import Desk
 
-from tallystick.books.runs.inputs import compare
+from tallystick.books.runs.inputs import compare, file_input
 from tallystick.books.runs.reading import find_run, list_findings, read_break
 from tallystick.books.runs.refusal import RunChanged, RunNotPossible
 from tallystick.books.runs.work import BreakWork, accept_break, assign_break, explain_break, reopen_break
 from tallystick.control.access import Principal
 from tallystick.control.audit import read_audit
 from tallystick.control.exceptions import RootCause
-from tallystick.store.pool import Pool
+from tallystick.store.pool import Pool, open_pool
 
 ANA = Principal("ana", frozenset({"finance"}), frozenset({"*"}))
 WEST = Principal("wes", frozenset({"finance"}), frozenset({"west"}))
@@ -39,23 +41,39 @@ def desk(database: str, tmp_path: Path) -> Desk:
     return Desk(database, tmp_path)
 
 
-async def test_a_kept_run_says_who_ran_what_on_which_inputs(desk: Desk, pool: Pool) -> None:
-    kept = await desk.run(LEFT, RIGHT)
-    async with pool.acquire() as connection:
-        run = await find_run(connection, kept.id, ["east"])
-        assert await find_run(connection, kept.id, ["west"]) is None
+@pytest.fixture(scope="module")
+async def kept(make_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    """One run on record, for tests that keep no other."""
+    async with make_database() as url:
+        desk = Desk(url, tmp_path_factory.mktemp("sides"))
+        await desk.run(LEFT, RIGHT)
+        yield desk
+
+
+@pytest.fixture
+async def kept_pool(kept: Desk) -> AsyncIterator[Pool]:
+    pool = await open_pool(kept.url, size=2)
+    yield pool
+    await pool.close()
+
+
+async def test_a_kept_run_says_who_ran_what_on_which_inputs(kept: Desk, kept_pool: Pool) -> None:
+    made = kept.runs[0].id
+    async with kept_pool.acquire() as connection:
+        run = await find_run(connection, made, ["east"])
+        assert await find_run(connection, made, ["west"]) is None
         audit = await read_audit(connection, ["east"], action="run.keep")
     assert run is not None
     assert (run["reconciliation"], run["number"], run["run_by"], run["breaks"]) == ("orders and invoices", 1, "ana", 3)
-    assert run["rules_hash"] == hashlib.sha256(desk.rules.encode()).hexdigest()
+    assert run["rules_hash"] == hashlib.sha256(kept.rules.encode()).hexdigest()
     assert [(each["side"], each["name"], each["rows"]) for each in run["inputs"]] == [
         ("left", "left.csv", 3),
         ("right", "right.csv", 3),
     ]
-    assert run["inputs"][0]["sha256"] == hashlib.sha256((desk.folder / "left.csv").read_bytes()).hexdigest()
+    assert run["inputs"][0]["sha256"] == hashlib.sha256((kept.folder / "left.csv").read_bytes()).hexdigest()
     for side in run["summary"]["sides"].values():
         assert side["rows_in"] == side["matched"] + side["broken"] + side["quarantined"] + side["left_out"] == 3
-    assert [each["object_id"] for each in audit] == [str(kept.id)]
+    assert [each["object_id"] for each in audit] == [str(made)]
 
 
 async def test_breaks_carry_over_three_runs_with_what_people_did(desk: Desk, pool: Pool) -> None:
@@ -81,6 +99,9 @@ async def test_breaks_carry_over_three_runs_with_what_people_did(desk: Desk, poo
     assert (then["2"]["state"], then["2"]["owner"], then["2"]["explanation"]) == ("accepted", "ben", "rounded twice")
     assert then["2"]["first_run_id"] == desk.runs[0].id
     assert then["2"]["last_run_id"] == second.id
+    with pytest.raises(RunNotPossible) as refused:
+        await accept_break(pool, BreakWork(then["3"]["id"], ANA, then["3"]["version"]), "why not")
+    assert refused.value.code == "break.closed"
 
     # The third: 2 differs by more, so its acceptance lapses; 3 is gone from the right again; 4 has been matched.
     third = await desk.run(
@@ -106,33 +127,19 @@ async def test_breaks_carry_over_three_runs_with_what_people_did(desk: Desk, poo
     ]
 
 
-async def test_what_the_next_files_do_not_have_stays_open_and_is_marked_absent(desk: Desk) -> None:
+async def test_a_break_is_closed_only_by_a_match_that_the_run_knows_of(desk: Desk) -> None:
     await desk.run(LEFT, RIGHT)
-    november = "9 C 2026-11-01 5.00"
-    kept = await desk.run(november, november)
-    assert kept.carried["absent"] == 3
-    assert kept.carried["matched"] == 0
-    assert {each["absent_since"] for each in (await desk.breaks("open")).values()} == {kept.id}
-    again = await desk.run(LEFT, RIGHT)
-    assert again.carried["again"] == 3
-    assert {each["absent_since"] for each in (await desk.breaks("open")).values()} == {None}
-
-
-async def test_a_row_in_quarantine_is_no_later_match(desk: Desk) -> None:
-    await desk.run(LEFT, RIGHT)
-    kept = await desk.run(
-        "1 A 2026-10-01 10.00\n2 A 2026-10-02 none\n3 B 2026-10-03 30.00", RIGHT.replace("2 A", "1 A")
+    # Another month's files have no row of 3 and 4; the one of 2 is in quarantine, which is no match either.
+    absent = await desk.run("2 A 2026-10-02 none\n9 C 2026-11-01 5.00", "9 C 2026-11-01 5.00")
+    assert (absent.carried["absent"], absent.carried["matched"], absent.carried["new"]) == (3, 0, 0)
+    assert {each["absent_since"] for each in (await desk.breaks("open")).values()} == {absent.id}
+    # Then 4 is there again, 3 is matched, and 2 differs in another way.
+    last = await desk.run(
+        LEFT, "2 A 2026-10-02 20.00\n2 A 2026-10-02 20.00\n3 B 2026-10-03 30.00\n4 B 2026-10-04 44.00"
     )
-    assert (await desk.breaks())["2"]["state"] == "open"
-    assert kept.carried["matched"] == 0
-
-
-async def test_a_key_that_breaks_in_another_way_closes_the_old_break_as_such(desk: Desk) -> None:
-    await desk.run(LEFT, RIGHT)
-    kept = await desk.run(
-        LEFT, "1 A 2026-10-01 10.00\n2 Z 2026-10-02 20.00\n3 B 2026-10-03 30.00\n4 B 2026-10-04 44.00"
-    )
-    assert (kept.carried["differs_otherwise"], kept.carried["matched"], kept.carried["new"]) == (1, 1, 1)
+    assert (last.carried["again"], last.carried["matched"], last.carried["differs_otherwise"]) == (1, 1, 1)
+    four = (await desk.breaks("open"))["4"]
+    assert (four["absent_since"], four["first_run_id"]) == (None, desk.runs[0].id)
 
 
 async def test_of_several_breaks_of_one_key_each_keeps_its_own_story(desk: Desk, pool: Pool) -> None:
@@ -155,35 +162,26 @@ async def test_of_several_breaks_of_one_key_each_keeps_its_own_story(desk: Desk,
     )
 
 
-async def test_work_on_a_break_is_audited_and_overwrites_nobody(desk: Desk, pool: Pool) -> None:
-    await desk.run(LEFT, RIGHT)
-    two = await desk.identifier("2")
-    done = await accept_break(pool, BreakWork(two, ANA, 1), "within the bound")
+async def test_work_on_a_break_is_audited_and_overwrites_nobody(kept: Desk, kept_pool: Pool) -> None:
+    two = await kept.identifier("2")
+    done = await accept_break(kept_pool, BreakWork(two, ANA, 1), "within the bound")
     assert done is not None
     assert (done["state"], done["version"]) == ("accepted", 2)
     with pytest.raises(RunChanged, match="version 2"):
-        await assign_break(pool, BreakWork(two, ANA, 1), "ben")
+        await assign_break(kept_pool, BreakWork(two, ANA, 1), "ben")
     with pytest.raises(RunNotPossible, match="accepted") as refused:
-        await accept_break(pool, BreakWork(two, ANA, 2), "again")
+        await accept_break(kept_pool, BreakWork(two, ANA, 2), "again")
     assert refused.value.code == "break.not_open"
-    done = await reopen_break(pool, BreakWork(two, ANA, 2), "it is not small")
+    done = await reopen_break(kept_pool, BreakWork(two, ANA, 2), "it is not small")
     assert done is not None
     assert (done["state"], done["accepted_by"]) == ("open", None)
-    assert await assign_break(pool, BreakWork(two, WEST, 3), "wes") is None
-    async with pool.acquire() as connection:
+    assert await assign_break(kept_pool, BreakWork(two, WEST, 3), "wes") is None
+    async with kept_pool.acquire() as connection:
         trail = await read_audit(connection, None, object_id=str(two))
     assert [(each["action"], each["reason"]) for each in trail] == [
         ("break.reopen", "it is not small"),
         ("break.accept", "within the bound"),
     ]
-
-
-async def test_a_closed_break_is_not_worked_on(desk: Desk, pool: Pool) -> None:
-    await desk.run(LEFT, RIGHT)
-    await desk.run(LEFT, RIGHT + "3 B 2026-10-03 30.00")
-    with pytest.raises(RunNotPossible) as refused:
-        await accept_break(pool, BreakWork(await desk.identifier("3"), ANA, 2), "why not")
-    assert refused.value.code == "break.closed"
 
 
 async def test_two_runs_of_one_reconciliation_at_once_are_kept_one_after_the_other(desk: Desk) -> None:
@@ -196,20 +194,20 @@ async def test_two_runs_of_one_reconciliation_at_once_are_kept_one_after_the_oth
     assert len(await desk.breaks()) == 3
 
 
-async def test_an_older_run_does_not_replace_a_newer_one(desk: Desk) -> None:
-    await desk.run(LEFT, RIGHT)
-    for path in desk.folder.glob("*.csv"):
+async def test_an_older_run_does_not_replace_a_newer_one(kept: Desk) -> None:
+    for path in kept.folder.glob("*.csv"):
         os.utime(path, (0, 0))
     with pytest.raises(RunNotPossible, match="begun later by ana") as refused:
-        await desk.again("ben", datetime.now(UTC) - timedelta(hours=1))
+        await kept.again("ben", datetime.now(UTC) - timedelta(hours=1))
     assert refused.value.code == "run.overtaken"
-    assert [each.number for each in desk.runs] == [1]
 
 
-async def test_a_file_that_changed_while_it_was_read_is_not_put_on_record(desk: Desk) -> None:
-    desk.sides(LEFT, RIGHT)
+def test_a_file_that_changed_while_it_was_read_is_not_put_on_record(tmp_path: Path) -> None:
+    path = tmp_path / "left.csv"
+    path.write_text("number\n")
+    assert file_input("left", path, 0, datetime.now(UTC) + timedelta(seconds=1)).size == 7
     with pytest.raises(RunNotPossible, match="changed while it was read"):
-        await desk.again("ana", datetime.now(UTC) - timedelta(minutes=1))
+        file_input("left", path, 0, datetime.now(UTC) - timedelta(minutes=1))
 
 
 async def test_each_file_of_a_pattern_is_an_input_of_its_own(desk: Desk, pool: Pool) -> None:
@@ -238,7 +236,7 @@ async def test_each_file_of_a_pattern_is_an_input_of_its_own(desk: Desk, pool: P
     assert compare(run["inputs"], [desk.folder / "left2.csv"])[-1].verdict == "missing"
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 async def test_a_hundred_thousand_breaks_are_kept_in_seconds(desk: Desk, pool: Pool) -> None:
     count = 100_000
     rows = "".join(f"K{index},A,2026-10-01,{index % 997}.10\n" for index in range(count))
@@ -247,7 +245,7 @@ async def test_a_hundred_thousand_breaks_are_kept_in_seconds(desk: Desk, pool: P
     await desk.again()
     kept = await desk.again()
     assert kept.carried["again"] == count
-    assert max(desk.seconds) < 30, desk.seconds
+    assert max(desk.seconds) < 120, desk.seconds  # some 3 s on an idle machine; hours if anything went row by row
     async with pool.acquire() as connection:
         run = await find_run(connection, kept.id, None)
         assert run is not None
