@@ -35,6 +35,8 @@ OTHER = replace(LINE, format="camt.053", file_hash="b", statement="9")
             Likeness.DIFFERENT,
         ),
         ({"format": "camt.053"}, {}, Likeness.DIFFERENT),
+        ({"format": "camt.053", "bank_reference": "B-1"}, {}, Likeness.SAME),
+        ({"format": "csv", "bank_reference": "B-1"}, {"format": "csv", "bank_reference": "B-2"}, Likeness.DIFFERENT),
         ({"format": "csv", "text": "something"}, {"format": "csv"}, Likeness.DOUBTFUL),
         ({"file_hash": "b"}, {}, Likeness.DIFFERENT),
     ],

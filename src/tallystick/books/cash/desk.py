@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,11 +17,11 @@ from tallystick.books.cash.items import OpenItem
 from tallystick.books.cash.kept import (
     FileReceived,
     KeptLine,
+    alone,
     fresh_line,
     keep_lines,
     known_identities,
     like_lines,
-    lock_entity,
     not_in_the_erp_yet,
     payers,
 )
@@ -102,8 +102,7 @@ class CashDesk:
         async with self._pool.acquire() as connection:
             asked_at: datetime = await connection.fetchval("select now()")
         owed = await self._erp.read_open_items()
-        async with self._pool.acquire() as connection, connection.transaction():
-            await lock_entity(connection, request.entity)
+        async with alone(self._pool, request.entity) as connection:
             run = await self._decided(connection, request, read, owed, asked_at)
             places = account_for(
                 [statement for _, statement in read.statements],
@@ -111,7 +110,10 @@ class CashDesk:
                 run.left_out,
                 [(each.entry.currency, each.entry.amount) for each in run.repeated],
             )
-            kept = await self._keep(connection, request, run) if request.post else []
+            kept: list[KeptLine] = []
+            if request.post:
+                async with connection.transaction():
+                    kept = await self._keep(connection, request, run)
         return {
             "places": {currency: asdict(each) for currency, each in places.items()},
             "applications": _told(run.answers, kept),
@@ -131,18 +133,16 @@ class CashDesk:
         asked_at: datetime,
     ) -> _Run:
         customers = await payers(connection, request.entity)
-        received: list[tuple[Received, FileReceived]] = []
-        left_out: list[LeftOut] = []
-        for file, statement in read.statements:
-            found, out = received_of([statement], customers)
-            received += [(each, file) for each in found]
-            left_out += out
+        received, left_out = await asyncio.to_thread(_received, read, customers)
         fresh, repeated = await _sorted_out(connection, request.entity, received)
         taken = await not_in_the_erp_yet(connection, request.entity, asked_at)
-        tied = tie([each.payment for each, _ in fresh], read.advices)
-        cash = CashApplication(_open_items(owed, taken))
-        answers = [_postable(each) for each in await asyncio.to_thread(cash.apply, tied.payments)]
-        return _Run(fresh, answers, repeated, left_out, tied.untied)
+
+        def decided() -> _Run:
+            tied = tie([each.payment for each, _ in fresh], read.advices)
+            answers = CashApplication(_open_items(owed, taken)).apply(tied.payments)
+            return _Run(fresh, [_postable(each) for each in answers], repeated, left_out, tied.untied)
+
+        return await asyncio.to_thread(decided)
 
     async def _keep(self, connection: Connection, request: CashRequest, run: _Run) -> list[KeptLine]:
         """Keep the new lines, send off what is safe, and put the rest before people."""
@@ -221,6 +221,16 @@ def _read(request: CashRequest) -> _Read:
         read.advices += advices.advices
         read.trouble += [f"{sent.name}: {each}" for each in advices.quarantined]
     return read
+
+
+def _received(read: _Read, customers: Mapping[str, str]) -> tuple[list[tuple[Received, FileReceived]], list[LeftOut]]:
+    received: list[tuple[Received, FileReceived]] = []
+    left_out: list[LeftOut] = []
+    for file, statement in read.statements:
+        found, out = received_of([statement], customers)
+        received += [(each, file) for each in found]
+        left_out += out
+    return received, left_out
 
 
 def _storable(statement: BankStatement) -> BankStatement:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +16,9 @@ from tallystick.books.cash.proposals import Application, Status
 from tallystick.books.cash.received import Received, account_key
 from tallystick.books.cash.twins import Line
 from tallystick.store.identifiers import new_id
-from tallystick.store.pool import Connection
+from tallystick.store.pool import Connection, Pool
+
+_LOOK_AGAIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,22 @@ def reference_of(entity: str, account: str, identity: str) -> str:
     return f"TSC-{hashlib.sha256(whole).hexdigest()[:24]}"
 
 
-async def lock_entity(connection: Connection, entity: str) -> None:
-    """One at a time applies an entity's cash: two at once would give the same invoice to two payments."""
-    await connection.execute("select pg_advisory_xact_lock(hashtextextended('cash/' || $1, 0))", entity)
+@asynccontextmanager
+async def alone(pool: Pool, entity: str) -> AsyncIterator[Connection]:
+    """One at a time applies an entity's cash: two at once would give the same invoice to two payments. Who waits holds no
+    connection meanwhile.
+
+    The lock is the session's and not a transaction's: applying takes its time, and an open transaction must not.
+    """
+    while True:
+        async with pool.acquire() as connection:
+            if await connection.fetchval("select pg_try_advisory_lock(hashtextextended('cash/' || $1, 0))", entity):
+                try:
+                    yield connection
+                finally:
+                    await connection.execute("select pg_advisory_unlock(hashtextextended('cash/' || $1, 0))", entity)
+                return
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
 async def known_identities(connection: Connection, entity: str, received: Sequence[Received]) -> set[tuple[str, str]]:
@@ -112,7 +129,7 @@ class KeptLine:
 
 
 async def keep_lines(connection: Connection, entity: str, lines: Sequence[KeptLine], by: str) -> None:
-    """Keep new lines. Raises asyncpg.UniqueViolationError for one that is there; call it under the entity's lock."""
+    """Keep new lines. Raises asyncpg.UniqueViolationError for one that is there; call it `alone`."""
     await connection.executemany(
         """
         insert into cash_lines (id, entity, account, account_key, statement, identity, format, file_name, file_hash, booked_on,

@@ -50,8 +50,10 @@ def likeness(new: Line, old: Line) -> Likeness:
     for ours, theirs in ((new.bank_reference, old.bank_reference), (new.payer_reference, old.payer_reference)):
         if ours and theirs and _cut(ours, theirs):
             return Likeness.SAME
-    if new.format == old.format and new.format != "csv":
-        return Likeness.DIFFERENT  # one format says the same thing the same way, and then it has the same identity
+    # One format says the same thing the same way, and then it has the same identity; but CSV is as many as there are banks.
+    alike = new.format == old.format and bool(new.bank_reference) == bool(old.bank_reference)
+    if alike and (new.format != "csv" or new.bank_reference):
+        return Likeness.DIFFERENT
     if new.payer_account and old.payer_account and new.payer_account != old.payer_account:
         return Likeness.DIFFERENT
     ours_said, theirs_said = set(_WORD.findall(new.text.upper())), set(_WORD.findall(old.text.upper()))

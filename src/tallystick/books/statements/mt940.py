@@ -48,7 +48,8 @@ def _statement(number: int, block: str) -> BankStatement:
     if not account:
         raise StatementError(f"statement {number}: it names no account (:25:)")
     problems = balance_problems(opening, closing, entries)
-    if closing is None and not _INTERIM.search(block):
+    interim = bool(_INTERIM.search(block))
+    if closing is None and not interim:
         problems += ("it has no closing balance (:62F:): it may be cut short",)
     sequence = [data.get("statement_number"), data.get("sequence_number")]
     return BankStatement(
@@ -58,6 +59,7 @@ def _statement(number: int, block: str) -> BankStatement:
         opening=opening,
         closing=closing,
         problems=problems,
+        format="mt942" if interim else "mt940",
     )
 
 

@@ -47,7 +47,7 @@ def statements_of(content: bytes, *, account: str | None = None, currency: str |
     if text.lstrip().startswith("01,"):
         return [replace(each, format="bai2") for each in read_bai2(text.lstrip())]
     if ":20:" in text:
-        return [replace(each, format="mt940") for each in read_mt940(text)]
+        return read_mt940(text)
     if looks_delimited(text):
         return [replace(each, format="csv") for each in read_delimited(text, account=account, currency=currency)]
     beginning = text.lstrip()[:40]

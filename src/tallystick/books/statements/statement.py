@@ -55,7 +55,7 @@ class BankStatement:
     problems: tuple[str, ...] = ()
     """What does not add up, in words; such a statement's money is looked at by a person before it is applied."""
     format: str = ""
-    """What kind of file it came in: mt940, camt.053, camt.054, bai2 or csv."""
+    """What kind of file it came in: mt940, mt942, camt.053, camt.054, bai2 or csv."""
     notes: tuple[str, ...] = ()
     """How a file that does not say it itself was read: separator, decimal mark, order of dates."""
 
