@@ -247,6 +247,17 @@ def test_money_of_two_currencies_is_never_added_up(tmp_path: Path) -> None:
     assert "Besides, 10.00 EUR, 8 JPY are at risk; the charts show USD." in text
 
 
+def test_a_currency_that_one_side_names_holds_for_the_other(tmp_path: Path) -> None:
+    names = ("invoice,amount,currency,day", "Invoice,Amount,Posted")
+    rows = [[f"I{n},{n}.00,EUR,2026-11-01" for n in range(1, 40)], [f"I{n},{n}.00,2026-11-02" for n in range(1, 39)]]
+    for place, name in enumerate(("a", "b")):
+        (tmp_path / f"{name}.csv").write_text("\n".join([names[place], *rows[place]]) + "\n", "utf-8")
+    result = assess(str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), tmp_path / "out", today=TODAY)
+    assert result.findings.at_risk == {"EUR": 3900}
+    assert result.matched.notes == ()
+    assert result.roles.mapping.finance.date == "Posted"
+
+
 def test_lines_of_an_order_are_compared_in_sum(tmp_path: Path) -> None:
     orders, lines = tmp_path / "orders.csv", tmp_path / "lines.csv"
     orders.write_text("order_no,total\n" + "".join(f"{n},{n * 3}.00\n" for n in range(100, 160)), "utf-8")

@@ -26,7 +26,7 @@ _UNIQUE = 0.98
 _SURE = 0.8
 _NEVER_KEYS: tuple[Role, ...] = ("line", "quantity", "price", "amount", "discount")
 _PAIRED: tuple[Role, ...] = ("amount", "quantity", "price", "currency", "party", "product", "status", "date", "channel")
-_ALONE: tuple[Role, ...] = ("date", "due", "party", "product", "status", "channel", "discount", "document")
+_ALONE: tuple[Role, ...] = ("currency", "date", "due", "party", "product", "status", "channel", "discount", "document")
 _MOST_PAIRS = 400
 _AGREE_LEAST = 0.5
 _ALIKE = 0.3
@@ -259,10 +259,11 @@ def _alone(
         names: list[tuple[str, ...]] = []
         best = 0.0
         for place, (source, side) in enumerate(zip(sides, (said.sales, said.finance), strict=True)):
+            columns = [column for column in _could_be(source, side, role) if column.name not in taken[place]]
+            only = role == "currency" or (role == "date" and len(columns) == 1)  # what else would it be
             scored = [
-                (1.0 if side.column(role) else name_score(column.name, role), column.name)
-                for column in _could_be(source, side, role)
-                if column.name not in taken[place]
+                (1.0 if side.column(role) else max(name_score(column.name, role), 0.6 if only else 0.0), column.name)
+                for column in columns
             ]
             score, name = max(scored, default=(0.0, ""))
             names.append((name,) if score >= 0.6 else ())
@@ -294,7 +295,9 @@ def _whole(
     }
     comparable: tuple[Compared, ...] = get_args(Compared)
     compared = said.matching.compare or tuple(role for role in comparable if role in agreeing)
-    currency = said.matching.currency or _currency_of(sides, mapped)
+    currency = said.matching.currency
+    if currency is None and not all(each.currency for each in mapped):
+        currency = _currency_of(sides, mapped)
     notes = []
     if currency is None and not all(each.currency for each in mapped):
         currency = "USD"
@@ -312,10 +315,13 @@ def _whole(
 
 
 def _currency_of(sides: tuple[Source, Source], mapped: Sequence[SideMapping]) -> str | None:
-    """The currency whose sign stands beside the amounts."""
+    """The currency whose sign stands beside the amounts, or of which the other side speaks first."""
     for source, side in zip(sides, mapped, strict=True):
-        if side.amount:
-            number = source.column(side.amount).number
-            if number and number.currency in MINOR_DIGITS:
-                return number.currency
+        number = source.column(side.amount).number if side.amount else None
+        if number and number.currency in MINOR_DIGITS:
+            return number.currency
+    for source, side in zip(sides, mapped, strict=True):
+        for value in source.column(side.currency).values if side.currency else ():
+            if value.upper() in MINOR_DIGITS:
+                return value.upper()
     return None
