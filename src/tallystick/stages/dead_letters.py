@@ -14,7 +14,7 @@ from tallystick.mailbox.dead_letters import IS_DEAD, discard_messages, places_of
 from tallystick.mailbox.messages import Delivery
 from tallystick.stages.cash_posting import give_up_lines, lines_of
 from tallystick.stages.change_refusal import not_changed
-from tallystick.stages.flow import COMMITMENT, Flow
+from tallystick.stages.flow import Flow
 from tallystick.stages.outcome import Outcome, record_outcomes
 from tallystick.stages.stage import Work
 from tallystick.stages.transactions import Dossier, TransactionChange, lock_versions, read_dossiers
@@ -41,21 +41,25 @@ async def replay(
     """Make dead letters ready again, which is a fact of their transactions; returns the replayed ids."""
     replayed = await replay_messages(connection, ids, payload=payload)
     detail = {} if payload is None else {"amended": True}
-    facts = [
+    await record_facts(connection, _facts(await places_of(connection, replayed), "replayed", by, detail))
+    return replayed
+
+
+def _facts(places: Sequence[dict[str, Any]], fact: str, by: str, detail: dict[str, Any]) -> list[LineageFact]:
+    """What somebody did with messages, as facts of their transactions."""
+    return [
         LineageFact(
             each["transaction_id"],
             each["stage"],
-            "replayed",
+            fact,
             system=each["system"],
             message_id=each["id"],
             actor=by,
             detail={"kind": each["kind"], **detail},
         )
-        for each in await places_of(connection, replayed)
+        for each in places
         if each["transaction_id"]
     ]
-    await record_facts(connection, facts)
-    return replayed
 
 
 async def discard_dead(flow: Flow, connection: Connection, ids: Sequence[UUID], *, by: str, reason: str) -> list[UUID]:
@@ -63,9 +67,12 @@ async def discard_dead(flow: Flow, connection: Connection, ids: Sequence[UUID], 
     for the ERP's word, and is promised nothing; a change or cancellation is as good as refused, and so is a bank line."""
     works = await _works(connection, ids, ["commit_order", "change_order", "cancel_order", "cancel_shipment"])
     lines = await lines_of(connection, ids)
+    places = await places_of(connection, ids)
     discarded = await discard_messages(connection, ids)
+    gone = [each for each in places if each["id"] in discarded]
+    await record_facts(connection, _facts(gone, "discarded", by, {"reason": reason}))
     await give_up_lines(connection, [lines[each] for each in discarded if each in lines], by=by, reason=reason)
-    outcomes = [_given_up(flow, each, by, reason) for each in works if each.delivery.id in discarded]
+    outcomes = [_given_up(flow, each, reason) for each in works if each.delivery.id in discarded]
     await record_outcomes(connection, flow.carrier, outcomes)
     await resolve_exceptions(connection, by=by, resolution="discarded", reason=reason, message_ids=discarded)
     return discarded
@@ -97,7 +104,7 @@ def pending_again(flow: Flow, dossier: Dossier) -> Outcome:
     )
 
 
-def _given_up(flow: Flow, work: Work, by: str, reason: str) -> Outcome:
+def _given_up(flow: Flow, work: Work, reason: str) -> Outcome:
     transaction, delivery = work.dossier.transaction, work.delivery
     if delivery.kind != "commit_order":
         failure = Rejected(f"given up: {reason}", system=delivery.system, code="message.discarded")
@@ -107,6 +114,5 @@ def _given_up(flow: Flow, work: Work, by: str, reason: str) -> Outcome:
     entity = flow.settings.entities[transaction.entity]
     return Outcome(
         change=TransactionChange(transaction.id, commitment=CommitmentState.NONE),
-        facts=(LineageFact(transaction.id, COMMITMENT, "given_up", message_id=delivery.id, actor=by),),
         released=(promise_of(work.dossier.order, entity.erp, entity.policy),),
     )

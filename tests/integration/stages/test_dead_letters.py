@@ -159,7 +159,7 @@ async def test_an_order_whose_message_is_given_up_is_pending_and_promised_no_mor
     await company.faults("erp")
     assert (await company.transaction(transaction_id)).commitment == "none"
     assert await company.pool.fetchval("select count(*) from promises where customer_id = $1", customer) == 0
-    assert [each["actor"] for each in await company.facts(transaction_id) if each["fact"] == "given_up"] == ["admin"]
+    assert [each["actor"] for each in await company.facts(transaction_id) if each["fact"] == "discarded"] == ["admin"]
     version = (await company.transaction(transaction_id)).version
     await company.call("POST", f"/orders/{transaction_id}:cancel", {}, version=version)
     await company.reach(transaction_id, intake="cancelled")
