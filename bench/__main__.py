@@ -1,6 +1,7 @@
 """`python -m bench`: Tallystick beside the bare limits of what it stands on.
 
-Exit code 1 when a promise is broken or a row could not be measured. It ends after twenty-five minutes, whatever is measured by then.
+Exit code 1 when a promise is broken or a row could not be measured. It ends after twenty-five minutes,
+whatever is measured by then.
 """
 
 from __future__ import annotations
