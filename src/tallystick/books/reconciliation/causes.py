@@ -43,37 +43,31 @@ def causes_of(rules: Rules) -> tuple[Cause, ...]:
 
 
 def name_causes(engine: Engine, found: ibis.Table, rules: Rules) -> ibis.Table:
-    """The breaks with `cause`, `cause_kind`, `confidence`, `evidence` and `correction`; null where nothing explains them.
-
-    What is kept is the number of each break's cause; the words are put together when they are read.
-    """
+    """The breaks with `cause`, `cause_kind`, `confidence` and `correction`; null where nothing explains them."""
     causes = causes_of(rules)
-    if not causes:
-        texts = {each: ibis.null("string") for each in ("cause", "cause_kind", "evidence", "correction")}
-        return engine.keep("found", found).mutate(**texts, confidence=ibis.null("float64"))
-    which = ibis.cases(*((_holds(found, each, rules), index) for index, each in enumerate(causes)), else_=-1)
+    which = (
+        ibis.cases(*((_holds(found, each, rules), index) for index, each in enumerate(causes)), else_=-1)
+        if causes
+        else -1
+    )
     rows = engine.keep("found", found.mutate(cause_number=which))
-    number = rows["cause_number"]
-
-    def told(value: str) -> ibis.Value:
-        return ibis.cases(
-            *((number == index, getattr(each, value)) for index, each in enumerate(causes)), else_=ibis.null("string")
-        )
-
-    evidence = ibis.cases(
-        *((number == index, _worded(rows, each.evidence)) for index, each in enumerate(causes)),
-        else_=ibis.null("string"),
+    known = engine.list(
+        "known_causes",
+        {"of_cause": "int", "cause": "text", "cause_kind": "text", "confidence": "double", "correction": "text"},
+        [
+            (index, each.name, str(each.kind), float(each.confidence), each.correction)
+            for index, each in enumerate(causes)
+        ],
     )
-    confidence = ibis.cases(
-        *((number == index, float(each.confidence)) for index, each in enumerate(causes)), else_=ibis.null("float64")
-    )
-    return rows.mutate(
-        cause=told("name"),
-        cause_kind=told("kind"),
-        confidence=confidence,
-        evidence=evidence,
-        correction=told("correction"),
-    ).drop("cause_number")
+    return rows.left_join(known, [("cause_number", "of_cause")]).drop("of_cause")
+
+
+def with_evidence(breaks: ibis.Table, rules: Rules) -> ibis.Table:
+    """The same with `evidence` in words, which are put together when they are read."""
+    number = breaks["cause_number"]
+    worded = [(number == index, _worded(breaks, each.evidence)) for index, each in enumerate(causes_of(rules))]
+    text = ibis.cases(*worded, else_=ibis.null("string")) if worded else ibis.null("string")
+    return breaks.mutate(evidence=text)
 
 
 def _holds(rows: ibis.Table, cause: Cause, rules: Rules) -> ibis.Value:

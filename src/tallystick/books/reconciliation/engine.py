@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 DEFAULT_MEMORY = "1200MB"
+Rows = list[dict[str, Any]]
 
 
 class EngineError(Exception):
@@ -40,7 +41,15 @@ class Engine:
         self.run(f'create or replace temp table "{name}" as {self.sql(rows)}')
         return self.backend.table(name, database=("temp", "main"))
 
-    def fetch(self, rows: ibis.Table) -> list[dict[str, Any]]:
+    def list(self, name: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> ibis.Table:
+        """A few rows of our own as a table."""
+        named = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
+        self.run(f'create or replace temp table "{name}" ({named})')
+        if rows:
+            self.connection.executemany(f'insert into "{name}" values ({", ".join("?" for _ in columns)})', rows)
+        return self.backend.table(name, database=("temp", "main"))
+
+    def fetch(self, rows: ibis.Table) -> Rows:
         """A small result as plain data."""
         cursor = self.run(self.sql(rows))
         names = [each[0] for each in cursor.description or ()]

@@ -11,7 +11,7 @@ from typing import Any
 
 import ibis
 
-from tallystick.books.reconciliation.causes import name_causes
+from tallystick.books.reconciliation.causes import name_causes, with_evidence
 from tallystick.books.reconciliation.classes import Broken, classify
 from tallystick.books.reconciliation.engine import DEFAULT_MEMORY, Engine, open_engine
 from tallystick.books.reconciliation.explaining import explain
@@ -88,13 +88,13 @@ class Run:
         self.step("finding root causes")
         wholes = Wholes(*(each.rows for each in prepared))
         found = find_out(self.engine, broken.breaks, matched, wholes, self.rules)
-        breaks = name_causes(self.engine, found, self.rules)
+        named = name_causes(self.engine, found, self.rules)
         counts = self._counts(sides, matched, broken)
         for each in counts:
             each.check()
         self.step("writing the results")
-        results = Results(self.engine, self.rules, sides, matched, broken, breaks)
-        outcome = self._outcome(results, counts)
+        results = Results(self.engine, self.rules, sides, matched, broken, with_evidence(named, self.rules))
+        outcome = self._outcome(results, counts, named)
         if self.options.out:
             outcome = results.write(outcome, self.options.out)
         if self.options.explain is not None:
@@ -148,8 +148,7 @@ class Run:
             )
         return found[0], found[1]
 
-    def _outcome(self, results: Results, counts: tuple[SideCount, SideCount]) -> Outcome:
-        breaks = results.breaks
+    def _outcome(self, results: Results, counts: tuple[SideCount, SideCount], breaks: ibis.Table) -> Outcome:
 
         def counted(*by: str) -> list[dict[str, Any]]:
             return self.engine.fetch(
