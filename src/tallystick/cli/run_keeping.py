@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tallystick.cli.application import with_database
-from tallystick.cli.failure import Refused, WrongUse
+from tallystick.cli.failure import CommandFailed, Refused, WrongUse
 from tallystick.cli.hub import KEY_VARIABLE
 from tallystick.cli.terminal import tell
 
@@ -31,7 +31,9 @@ class Keeper:
     kept: KeptRun | None = None
 
     def keep(self, outcome: Outcome, results: Results, prepared: tuple[Prepared, Prepared]) -> None:
-        """Keep a run whose engine is open. Raises Refused."""
+        """Keep a run whose engine is open. Raises Refused, or CommandFailed when the database fails meanwhile."""
+        import asyncpg
+
         from tallystick.books.runs.found import Found
         from tallystick.books.runs.keeping import keep_run
         from tallystick.books.runs.refusal import RunNotPossible
@@ -46,6 +48,9 @@ class Keeper:
             self.kept = with_database(self.settings, action)
         except RunNotPossible as error:
             raise Refused(f"{error} [{error.code}]") from None
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            said = str(error) or type(error).__name__
+            raise CommandFailed(f"--keep: the database failed ({said}); nothing was kept, run it again") from error
 
     def told(self) -> dict[str, Any]:
         """What was kept, as plain data."""

@@ -60,10 +60,23 @@ CALLS: list[tuple[str, str, str, Any]] = [
     ("operations_live", "GET", "/health/live", None),
     ("operations_ready", "GET", "/health/ready", None),
 ]
-# Lines, Prometheus text, and what needs an ERP: in test files of their own.
+# Lines, Prometheus text, what needs an ERP, and what needs a run on record: in test files of their own.
 ELSEWHERE = {
     *("orders_create_orders", "operations_show_metrics"),
     *("cash_apply_cash", "cash_list_received", "cash_show", "cash_accept", "cash_refuse"),
+    *(
+        "reconciliations_list_kept",
+        "reconciliations_show_run",
+        "reconciliations_show_findings",
+        "reconciliations_prepare",
+    ),
+    *(
+        "reconciliations_sign",
+        "reconciliations_reopen_run",
+        "reconciliations_list_standing",
+        "reconciliations_show_break",
+    ),
+    *("reconciliations_assign", "reconciliations_explain", "reconciliations_accept", "reconciliations_reopen_one"),
 }
 
 

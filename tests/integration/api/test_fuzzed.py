@@ -20,6 +20,7 @@ from tests.conftest import MakeDatabase
 from tests.integration.api.installation import EVENT_SECRET, configuration, seed_replicas, serve_settings
 from tests.integration.api.serving import listening
 from tests.integration.api.work import hold, refuse, submit
+from tests.integration.books.keeping import Desk
 from tests.unit.api.description import OPERATIONS
 
 from tallystick.control.access import PERMISSIONS
@@ -58,6 +59,9 @@ async def target(make_database: MakeDatabase, tmp_path_factory: pytest.TempPathF
         listening(installation) as url,
     ):
         await seed_replicas(installation.pool, "erp", "C-100", "19.99")
+        desk = Desk(database, tmp_path_factory.mktemp("sides"))
+        ids["run_id"] = [str((await desk.run("1 A 2026-10-01 1.00\n2 A 2026-10-01 2.00", "1 A 2026-10-01 1.10")).id)]
+        ids["break_id"] = [str(each["id"]) for each in (await desk.breaks()).values()]
         for _ in range(10):
             held, dead, accepted = await hold(installation), await refuse(installation), await submit(installation)
             ids["transaction_id"] += [held["transaction_id"], dead.transaction_id, accepted["transaction_id"]]

@@ -67,21 +67,22 @@ class Desk:
         await asyncio.to_thread(self.sides, left, right)
         return await self.again(by, **changes)
 
-    async def again(self, by: str = "ana", started_at: datetime | None = None) -> KeptRun:
-        """Reconcile what is in the folder and keep it."""
+    async def again(self, by: str = "ana", started_at: datetime | None = None, times: int = 1) -> KeptRun:
+        """Reconcile what is in the folder and keep it; `times`: as so many runs that found the same."""
         digest = hashlib.sha256(self.rules.encode()).hexdigest()
         keeping = Keeping(self.entity, by, digest, started_at or datetime.now(UTC))
         kept: list[KeptRun] = []
 
         def keep(outcome: Outcome, results: Results, prepared: tuple[Prepared, Prepared]) -> None:
-            began = time.monotonic()
-            kept.append(asyncio.run(self._keep(Found(outcome, results, prepared), keeping)))
-            self.seconds.append(time.monotonic() - began)
+            for _ in range(times):
+                began = time.monotonic()
+                kept.append(asyncio.run(self._keep(Found(outcome, results, prepared), keeping)))
+                self.seconds.append(time.monotonic() - began)
 
         options = Options(self.folder, threads=1, keep=keep)
         await asyncio.to_thread(reconcile, parse_rules(self.rules, "rules.toml"), options)
-        self.runs.append(kept[0])
-        return kept[0]
+        self.runs += kept
+        return kept[-1]
 
     async def _keep(self, found: Found, keeping: Keeping) -> KeptRun:
         pool = await open_pool(self.url, size=1)

@@ -162,6 +162,7 @@ class Found:
         )
         while rows_found := cursor.fetchmany(BATCH):
             yield [(UUID(identifier), verdict) for identifier, verdict in rows_found]
+        self._connection.execute("drop table missing")
 
 
 def _clean(value: str) -> str:

@@ -15,6 +15,9 @@ from tallystick.control.audit import AuditEntry, write_audit
 from tallystick.store.identifiers import new_id
 from tallystick.store.pool import Connection
 
+_PATIENCE = 600.0
+"""Seconds to wait for another run of the same reconciliation."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
@@ -50,12 +53,7 @@ async def keep_run(connection: Connection, found: Found, keeping: Keeping) -> Ke
         await connection.execute(
             "set local idle_in_transaction_session_timeout = '15min'; set local enable_seqscan = on"
         )
-        await connection.execute(
-            "select pg_advisory_xact_lock(hashtextextended('reconciliation/' || $1 || '/' || $2, 0))",
-            keeping.entity,
-            name,
-            timeout=600,
-        )
+        await _wait_for_others(connection, keeping.entity, name)
         number = await _next_number(connection, keeping, name)
         which = Which(keeping.entity, name, new_id())
         breaks = await stage(connection, found.batches())
@@ -67,6 +65,21 @@ async def keep_run(connection: Connection, found: Found, keeping: Keeping) -> Ke
             connection, found, keeping, which.run_id, number, breaks, [asdict(each) for each in inputs], carried
         )
     return KeptRun(which.run_id, number, carried)
+
+
+async def _wait_for_others(connection: Connection, entity: str, name: str) -> None:
+    try:
+        await connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended('reconciliation/' || $1 || '/' || $2, 0))",
+            entity,
+            name,
+            timeout=_PATIENCE,
+        )
+    except TimeoutError:
+        raise RunNotPossible(
+            "run.waited",
+            f"another run of {name!r} is being kept since {_PATIENCE:.0f} seconds; run it again when it is done",
+        ) from None
 
 
 async def _next_number(connection: Connection, keeping: Keeping, name: str) -> int:
