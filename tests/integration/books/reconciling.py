@@ -35,9 +35,9 @@ COLUMNS = "number,customer,day,amount"
 Reconciled = tuple[Outcome, list[dict[str, Any]]]
 
 
-def rules_of(matches: str, left: str = "", right: str = "", before: str = "") -> str:
-    """Rules over two small files with number, customer, day and amount."""
-    return before + HEAD.format(left=left, right=right) + matches
+def rules_of(matches: str, left: str = "", right: str = "", before: str = "", causes: bool = False) -> str:
+    """Rules over two small files with number, customer, day and amount; with the standard causes where they are asked for."""
+    return f"standard_causes = {str(causes).lower()}\n" + before + HEAD.format(left=left, right=right) + matches
 
 
 def reconciled(
