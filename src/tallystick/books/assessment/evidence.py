@@ -13,7 +13,8 @@ from tallystick.books.sources.numbers import number_sql
 from tallystick.books.sources.source import attach
 from tallystick.books.sources.values import text_sql
 
-_BYTES_FOR_EVERY_VALUE = 32 << 20
+_BYTES_FOR_EVERY_VALUE = 4 << 20
+_BYTES_AT_MOST, _BYTES_AT_LEAST = 64 << 20, 64 << 10
 _ROWS_LOOKED_AT = 20_000
 _MOST_COLUMNS = 60
 
@@ -85,9 +86,10 @@ def spreads(
 
 
 def part_of(*sources: Source) -> int:
-    """One value in how many is looked at: all in files that are small."""
-    size = max(file.path.stat().st_size for source in sources for file in source.files)
-    return max(1, size // _BYTES_FOR_EVERY_VALUE)
+    """One value in how many is looked at: all in files that are small, and of two unequal ones enough of the smaller."""
+    sizes = [max(file.path.stat().st_size for file in source.files) for source in sources]
+    smaller, larger = min(sizes), max(sizes)
+    return max(1, larger // _BYTES_AT_MOST, min(larger // _BYTES_FOR_EVERY_VALUE, smaller // _BYTES_AT_LEAST))
 
 
 def sample_pairs(
