@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ from tallystick.cli.terminal import AsJson, complain, errors, money, print_headi
 if TYPE_CHECKING:
     from tallystick.books.cash.items import Payment
     from tallystick.books.cash.open_items import OpenItems
+    from tallystick.books.cash.received import FileReceived
     from tallystick.books.statements.statement import BankStatement
     from tallystick.documents.remittance import Remittance
 
@@ -105,10 +107,11 @@ def _apply_here(
     """The whole run on this machine: nothing is kept."""
     from tallystick.books.cash.advices import tie
     from tallystick.books.cash.application import CashApplication
+    from tallystick.books.cash.arrivals import sort_out
     from tallystick.books.cash.conservation import account_for
     from tallystick.books.cash.open_items import read_open_items
     from tallystick.books.cash.plain import application_data, left_out_data
-    from tallystick.books.cash.received import payments_of
+    from tallystick.books.cash.received import received_of
     from tallystick.books.statements.statement import StatementError
 
     trouble: list[str] = []
@@ -119,16 +122,23 @@ def _apply_here(
     trouble += [f"{open_items}: {each}" for each in owed.quarantined]
     statements, notes = _read(files, account, currency, trouble)
     told = _read_advices(advices, currency, trouble)
-    received, left_out = payments_of(statements, owed.customer_by_account)
-    tied = tie(received, told)
+    received, left_out = [], []
+    for file, statement in statements:
+        found, out = received_of([statement], owed.customer_by_account)
+        received += [(each, file) for each in found]
+        left_out += out
+    fresh, repeated = sort_out(received, set(), {})
+    tied = tie([each.payment for each, _ in fresh], told)
     cash = CashApplication(owed.items)
     with progress("applying", len(tied.payments)) as counted:
         answers = cash.apply(counted(tied.payments))
-    places = account_for(statements, answers, left_out)
+    before = [(each.entry.currency, each.entry.amount) for each in repeated]
+    places = account_for([statement for _, statement in statements], answers, left_out, before)
     return {
         "places": {currency: asdict(each) for currency, each in places.items()},
         "applications": [application_data(each) for each in answers],
         "left_out": [left_out_data(each) for each in left_out],
+        "repeated": [each.payment.id for each in repeated],
         "untied_advices": [each.model_dump(mode="json") for each in tied.untied],
         "notes": notes + [f"{open_items}: {', '.join(owed.notes)}"] * bool(owed.notes),
         "trouble": trouble,
@@ -137,20 +147,23 @@ def _apply_here(
 
 def _read(
     files: Sequence[Path], account: str | None, currency: str | None, trouble: list[str]
-) -> tuple[list[BankStatement], list[str]]:
-    from tallystick.books.statements.reader import read_statements
+) -> tuple[list[tuple[FileReceived, BankStatement]], list[str]]:
+    from tallystick.books.cash.received import FileReceived
+    from tallystick.books.statements.reader import content_of, statements_of
     from tallystick.books.statements.statement import StatementError
 
-    statements: list[BankStatement] = []
+    statements: list[tuple[FileReceived, BankStatement]] = []
     notes: list[str] = []
     with progress("reading", len(files)) as counted:
         for path in counted(files):
             try:
-                found = read_statements(path, account=account, currency=currency)
+                content = content_of(path)
+                found = statements_of(content, account=account, currency=currency)
             except StatementError as error:
-                trouble.append(str(error))
+                trouble.append(f"{path}: {error}")
                 continue
-            statements += found
+            file = FileReceived(path.name, sha256(content).hexdigest())
+            statements += [(file, each) for each in found]
             notes += sorted({f"{path}: {', '.join(each.notes)}" for each in found if each.notes})
             trouble += [
                 f"{path}: account {each.account}, statement {each.number}: {problem}"

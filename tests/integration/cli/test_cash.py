@@ -43,6 +43,8 @@ def test_files_alone_say_where_every_cent_is(tallystick: Command, files: tuple[s
     assert "INV-1003,33.33,shortage" in written["deductions.csv"]
     assert written["applied.csv"].count("\n") == 3
     assert json.loads(written["cash.json"]) == done.data
+    twice = tallystick("cash", bank, bank, "--open-items", owed, "--json").data["places"]["EUR"]
+    assert (twice["received"], twice["applied"], twice["repeated"]) == (259_400, 128_000, 129_700)
     table = tallystick("cash", bank, "--open-items", owed)
     assert "1297.00 EUR 1280.00 EUR" in table.out
     assert "separated by ';', decimal comma, dates day first" in table.err

@@ -178,6 +178,9 @@ def test_of_thousands_of_payments_what_is_applied_by_itself_is_right_and_nothing
     auto = [(case, each) for case, each in zip(cases, answers, strict=True) if each.status is Status.APPLIED]
     assert len(wrong) <= len(auto) / 1_000, Counter(each.story for each in wrong)
     assert len(auto) / len(cases) > 0.6, "precision without a rate is easy"
+    for each in answers:
+        for way in each.proposals:
+            assert sum(part.amount for part in way.allocations) + way.on_account == each.payment.amount, way
     owed = {each.number: each.open_amount for each in items}
     for _, each in auto:
         proposal = each.proposals[0]

@@ -12,10 +12,10 @@ from uuid import UUID
 
 from tallystick.books.cash.advices import tie
 from tallystick.books.cash.application import CashApplication
+from tallystick.books.cash.arrivals import sort_out
 from tallystick.books.cash.conservation import account_for
 from tallystick.books.cash.items import OpenItem
 from tallystick.books.cash.kept import (
-    FileReceived,
     KeptLine,
     alone,
     fresh_line,
@@ -29,8 +29,7 @@ from tallystick.books.cash.ledger import Ledger
 from tallystick.books.cash.plain import application_data, left_out_data, proposal_data
 from tallystick.books.cash.posting import NotPostable, message_of, posting_of
 from tallystick.books.cash.proposals import Application, Status
-from tallystick.books.cash.received import LeftOut, Received, account_key, received_of
-from tallystick.books.cash.twins import Likeness, Line, pair
+from tallystick.books.cash.received import FileReceived, LeftOut, Received, received_of
 from tallystick.books.statements.reader import statements_of
 from tallystick.books.statements.remittances import remittances_of
 from tallystick.books.statements.statement import BankStatement, StatementError
@@ -134,7 +133,10 @@ class CashDesk:
     ) -> _Run:
         customers = await payers(connection, request.entity)
         received, left_out = await asyncio.to_thread(_received, read, customers)
-        fresh, repeated = await _sorted_out(connection, request.entity, received)
+        lines = [each for each, _ in received]
+        known = await known_identities(connection, request.entity, lines)
+        before = await like_lines(connection, request.entity, lines)
+        fresh, repeated = sort_out(received, known, before)
         taken = await not_in_the_erp_yet(connection, request.entity, asked_at)
 
         def decided() -> _Run:
@@ -248,60 +250,6 @@ def _storable(statement: BankStatement) -> BankStatement:
 
     cleaned: BankStatement = plain(statement)
     return replace(cleaned, entries=tuple(plain(each) for each in statement.entries))
-
-
-async def _sorted_out(
-    connection: Connection, entity: str, received: Sequence[tuple[Received, FileReceived]]
-) -> tuple[list[tuple[Received, FileReceived]], list[Received]]:
-    """Which lines are new, with the doubts there are, and which came before: in the database, or in these very files."""
-    lines = [each for each, _ in received]
-    known = await known_identities(connection, entity, lines)
-    before = await like_lines(connection, entity, lines)
-    fresh: list[tuple[Received, FileReceived]] = []
-    repeated: list[Received] = []
-    files = list(dict.fromkeys(file for _, file in received))
-    for file in files:
-        mine = [each for each, of in received if of == file]
-        new: dict[str, list[Received]] = {}
-        for each in mine:
-            key = (account_key(each.statement.account), each.identity)
-            if key in known:
-                repeated.append(each)
-            else:
-                known.add(key)
-                new.setdefault(key[0], []).append(each)
-        for account, candidates in new.items():
-            mine_lines = [_line(each, file) for each in candidates]
-            pairs = pair(mine_lines, before.get(account, ()))
-            for each, found in zip(candidates, pairs, strict=True):
-                if found is not None and found[0] is Likeness.SAME:
-                    repeated.append(each)
-                elif found is not None:
-                    doubt = (
-                        f"it may be the line of that amount and day in statement {found[1].statement}, received before"
-                    )
-                    fresh.append((replace(each, payment=replace(each.payment, doubt=doubt)), file))
-                else:
-                    fresh.append((each, file))
-            before.setdefault(account, []).extend(mine_lines)
-    return fresh, repeated
-
-
-def _line(received: Received, file: FileReceived) -> Line:
-    entry = received.entry
-    said = (entry.payer_reference, entry.remittance, entry.counterparty)
-    return Line(
-        booked_on=entry.booked_on,
-        amount=entry.amount,
-        currency=entry.currency,
-        format=received.statement.format,
-        file_hash=file.hash,
-        bank_reference=entry.bank_reference,
-        payer_reference=entry.payer_reference,
-        text=" ".join(filter(None, said)),
-        payer_account=entry.counterparty_account,
-        statement=received.statement.number,
-    )
 
 
 def _open_items(owed: Sequence[OpenReceivable], taken: Sequence[dict[str, Any]]) -> list[OpenItem]:

@@ -13,20 +13,12 @@ from uuid import UUID
 
 from tallystick.books.cash.plain import proposal_data
 from tallystick.books.cash.proposals import Application, Status
-from tallystick.books.cash.received import Received, account_key
+from tallystick.books.cash.received import FileReceived, Received, account_key
 from tallystick.books.cash.twins import Line
 from tallystick.store.identifiers import new_id
 from tallystick.store.pool import Connection, Pool
 
 _LOOK_AGAIN_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class FileReceived:
-    """Where lines come from."""
-
-    name: str
-    hash: str
 
 
 def reference_of(entity: str, account: str, identity: str) -> str:

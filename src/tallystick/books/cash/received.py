@@ -32,6 +32,14 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class FileReceived:
+    """Where lines come from."""
+
+    name: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """A line that brought money, with the payment that it is."""
 
