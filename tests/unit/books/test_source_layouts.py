@@ -181,6 +181,23 @@ def test_a_workbook_has_dates_numbers_texts_and_errors(tmp_path: Path) -> None:
     assert report["files"][0]["notes"] == ["sheets not read: Notes"]
 
 
+def test_rows_of_a_sheet_that_begins_below_are_counted_from_its_top(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [
+        [],
+        [],
+        [],
+        [None, "No", "Amount"],
+        [None, "1", 1.5],
+        [None, "2", "#N/A"],
+        [None, "3", 2.5],
+    ]
+    loaded, found, _ = read(
+        workbook(tmp_path / "a.xlsx", {"A": rows}), {"No": Wanted("text"), "Amount": Wanted("money")}
+    )
+    assert found == [("1", 150, 5), ("3", 250, 7)]
+    assert loaded.quarantined == 1
+
+
 def test_serial_numbers_are_dates_where_the_name_says_so(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.xlsx", {"A": [["No", "Order date"], [1, 46027], [2, 46028.75]]})
     _, rows, report = read(path, {"Order date": Wanted("date")})

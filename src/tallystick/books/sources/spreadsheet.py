@@ -70,7 +70,7 @@ def examine_spreadsheet(connection: duckdb.DuckDBPyConnection, path: Path, said:
 def _cells(book: fastexcel.ExcelReader, path: Path, name: str) -> pyarrow.Table:
     """All cells as text. A formula's error is a value too: it must not pass for an empty cell."""
     try:
-        sheet = book.load_sheet(name, header_row=None, dtypes="string")
+        sheet = book.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
         batch, faults = sheet.to_arrow_with_errors()
     except fastexcel.FastExcelError as error:
         raise SourceError(f"{path}: the sheet {name!r} can't be read: {_first_line(error)}") from error
