@@ -38,7 +38,6 @@ FATES = (
     ("duplicate", "number used twice"),
 )
 """What can happen to a line: the class and the cause of its break. A mistyped reference makes a second one on the right."""
-TWICE = ("sent twice", "number used twice")
 
 
 @dataclass(frozen=True, slots=True)

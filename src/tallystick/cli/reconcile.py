@@ -195,14 +195,9 @@ def _tally_row(tally: Tally) -> tuple[object, ...]:
 
 def _print_explanation(story: Explanation) -> None:
     print_heading(f"How {story.key} was matched, or not")
-    print_rows(
-        ("side", "row", "key", "party", "date", "amount", "quantity", "price", "status"),
-        [
-            [row.get(each) for each in ("side", "row", "key", "party", "date", "amount", "quantity", "price", "status")]
-            for row in story.rows
-        ],
-        empty="no row has this key",
-    )
+    fields = ("side", "row", "key", "party", "date", "amount", "quantity", "price", "status")
+    shown = [{**row, "amount": money(row.get("amount"), row.get("currency"))} for row in story.rows]
+    print_rows(fields, [[row.get(each) for each in fields] for row in shown], empty="no row has this key")
     for number, looked in enumerate(story.rules, start=1):
         typer.echo(f"\nrule {number}, {looked.rule}: {looked.said}")
         if looked.candidates:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import MakeDatabase
@@ -82,3 +85,47 @@ def test_a_database_that_refuses_or_is_none_is_told_in_words(tmp_path: Path) -> 
     unset = rules_of(ONE).replace('source = "left.csv"', 'database = { env = "NOT_SET_ANYWHERE" }\ntable = "a"')
     with pytest.raises(RulesError, match="NOT_SET_ANYWHERE is not set"):
         reconcile(parse_rules(unset, "rules.toml"), Options(tmp_path))
+
+
+class MySqlCursor:
+    """What pymysql answers: names and type codes of the columns, then the rows in portions."""
+
+    description = (("number", 253), ("customer", 253), ("day", 10), ("amount", 246))
+
+    def __init__(self) -> None:
+        rows: list[tuple[Any, ...]] = [(f"A{i}", b"C1", date(2026, 1, 5), Decimal(f"{i}.10")) for i in range(3)]
+        self._portions: list[list[tuple[Any, ...]]] = [rows, [("A9", None, None, None)], []]
+
+    def execute(self, query: str) -> None:
+        assert query == "select * from sold"
+
+    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        return self._portions.pop(0)
+
+    def __enter__(self) -> MySqlCursor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class MySqlConnection:
+    def cursor(self) -> MySqlCursor:
+        return MySqlCursor()
+
+    def __enter__(self) -> MySqlConnection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def test_mysql_is_read_in_batches_with_exact_amounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("pymysql.connect", lambda **options: asked.update(options) or MySqlConnection())
+    with open_engine() as engine:
+        table = load_query(engine, "sold", "mysql://me:p%40ss@db.example:3307/sales", "select * from sold")
+        rows = engine.fetch(table.order_by("__row"))
+    assert (asked["host"], asked["port"], asked["password"], asked["database"]) == ("db.example", 3307, "p@ss", "sales")
+    assert rows[1] == {"number": "A1", "customer": "C1", "day": date(2026, 1, 5), "amount": "1.10", "__row": 2}
+    assert rows[3] == {"number": "A9", "customer": None, "day": None, "amount": None, "__row": 4}

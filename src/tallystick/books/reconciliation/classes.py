@@ -17,7 +17,6 @@ from tallystick.books.reconciliation.rules import Kind, Match, Rules
 PRECEDENCE = ("currency", "quantity", "price", "amount", "date", "status", "party", "item", "reference", "group", "key")
 """A pair that disagrees in several fields is called by the first: a wrong price makes a wrong amount, not the other way round."""
 MISSING_LEFT, MISSING_RIGHT, DUPLICATE = "missing_left", "missing_right", "duplicate"
-CLASSES = (MISSING_LEFT, MISSING_RIGHT, DUPLICATE, *PRECEDENCE)
 COLUMNS = (
     *(LEFT + each for each in ("row", "rows", *FIELDS)),
     *(RIGHT + each for each in ("row", "rows", *FIELDS)),

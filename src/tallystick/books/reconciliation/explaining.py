@@ -52,12 +52,7 @@ def _looked(engine: Engine, matched: Matched, rules: Rules, index: int, numbers:
         before.right.filter(before.right["row"].isin(numbers[1])),
     )
     if not (engine.count(left) + engine.count(right)):
-        said = (
-            "settled at once: both sides have it, and all that is compared agrees"
-            if _settled(engine, matched, numbers)
-            else ""
-        )
-        return Looked(match.name, (), said if index == 0 and said else "nothing of it was open any more")
+        return Looked(match.name, (), "nothing of it was open any more")
     if match.kind is not Kind.ONE_TO_ONE:
         return _looked_at_groups(engine, rules, match, before, numbers)
     pairs = candidate_pairs(Open(left, before.right), match, rules).union(
@@ -66,12 +61,6 @@ def _looked(engine: Engine, matched: Matched, rules: Rules, index: int, numbers:
     holds = agreements(pairs, match, rules)
     found = engine.fetch(_conditions(pairs, holds).limit(_MOST_CANDIDATES))
     return Looked(match.name, tuple(found), _verdict(found, holds, f"nobody has the same {', '.join(match.on)}"))
-
-
-def _settled(engine: Engine, matched: Matched, numbers: list[list[int]]) -> bool:
-    examined = matched.examined.left.filter(matched.examined.left["row"].isin(numbers[0]))
-    faulty = matched.quarantined.left.filter(matched.quarantined.left["row"].isin(numbers[0]))
-    return bool(numbers[0]) and not engine.count(examined) and not engine.count(faulty)
 
 
 def _looked_at_groups(engine: Engine, rules: Rules, match: Match, before: Open, numbers: list[list[int]]) -> Looked:
@@ -135,4 +124,17 @@ def _ends(results: Results, numbers: list[list[int]], shown: list[dict[str, Any]
             line = f"break {row['number']}: {row['class']}; {cause}"
             if line not in found:
                 found.append(line)
-    return found or ["matched by rule 1 in the first pass"]
+    for name, looked, chosen in zip(("left", "right"), _looked_at(matched), numbers, strict=True):
+        settled = len(chosen) - engine.count(looked.filter(looked["row"].isin(chosen)))
+        if settled:
+            found.append(f"{settled} {name} row{'s' if settled > 1 else ''} matched by rule 1 in the first pass")
+    return found
+
+
+def _looked_at(matched: Matched) -> tuple[ibis.Table, ibis.Table]:
+    """The numbers of the rows that the first pass left, quarantined ones included."""
+    examined, faulty = matched.examined, matched.quarantined
+    return (
+        examined.left.select("row").union(faulty.left.select("row")),
+        examined.right.select("row").union(faulty.right.select("row")),
+    )
