@@ -71,6 +71,12 @@ ANSWERS: dict[str, Answers] = {
     "reconciliations_sign": _one(reconciliations.RunStory, kept.SIGNED, versioned=True),
     "reconciliations_reopen_run": _one(reconciliations.RunStory, kept.REOPENED, versioned=True),
     "reconciliations_list_standing": _one(reconciliations.BreakPage, {"items": [kept.BREAK], "next": None}),
+    "reconciliations_explain_all": {
+        200: Answer((reconciliations.BreaksExplained, reconciliations.BreaksToExplain), {"would_be_explained": 1_204})
+    },
+    "reconciliations_accept_all": {
+        200: Answer((reconciliations.BreaksAccepted, reconciliations.BreaksToAccept), {"accepted": 12})
+    },
     "reconciliations_show_break": _one(reconciliations.BreakStory, kept.BREAK_STORY, versioned=True),
     "reconciliations_assign": _one(reconciliations.BreakWorked, kept.BREAK_WORKED, versioned=True),
     "reconciliations_explain": _one(reconciliations.BreakWorked, kept.EXPLAINED, versioned=True),

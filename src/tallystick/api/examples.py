@@ -213,6 +213,16 @@ BODIES: dict[str, Example] = {
     "BreakOwner": {"owner": "ana"},
     "BreakExplanation": {"root_cause": "data_quality", "text": "a mistyped invoice number; corrected in December"},
     "BreakReason": {"reason": "within what the auditors agreed to"},
+    "BreaksExplanation": {
+        **{"reconciliation": "orders to invoices", "cause": "stale price list", "root_cause": "data_quality"},
+        **{"text": "the price list of October was loaded a week late", "dry_run": True},
+    },
+    "BreaksAcceptance": {
+        "reconciliation": "orders to invoices",
+        "money_at_most": 5,
+        "currency": "USD",
+        "reason": "cents",
+    },
     "RunPreparation": {"period": "2026-10", "statement": "all over 50 USD is explained", "most_money": 5_000},
     "RunSignOff": {"reason": "seen with the controller"},
     "RunReopening": {"reason": "a bank statement came late"},

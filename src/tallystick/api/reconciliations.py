@@ -8,16 +8,26 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import Field
 from starlette.responses import Response
 
 from tallystick.api.answers import json_response
-from tallystick.api.authentication import allowed, guarded_router
+from tallystick.api.authentication import allowed, authorise, guarded_router
 from tallystick.api.conditional import ExpectedVersion
 from tallystick.api.context import InContext
 from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
 from tallystick.api.parameters import Word
 from tallystick.api.problems import Problem
+from tallystick.api.reconciliation_requests import (
+    MONTH,
+    BreakExplanation,
+    BreakOwner,
+    BreakReason,
+    BreaksAcceptance,
+    BreaksExplanation,
+    RunPreparation,
+    RunReopening,
+    RunSignOff,
+)
 from tallystick.books.runs.periods import PeriodWork, Preparation, SamePerson, prepare_run, reopen_period, sign_off
 from tallystick.books.runs.reading import (
     SORTS,
@@ -29,19 +39,15 @@ from tallystick.books.runs.reading import (
     read_break,
 )
 from tallystick.books.runs.refusal import RunChanged, RunNotPossible
+from tallystick.books.runs.sweeping import accept_many, explain_many
 from tallystick.books.runs.work import BreakWork, accept_break, assign_break, explain_break, reopen_break
 from tallystick.control.access import Principal
 from tallystick.control.exceptions import RootCause
-from tallystick.documents.values import NO_CONTROL_CHARACTERS, Document, Identifier, LongText
+from tallystick.documents.values import NO_CONTROL_CHARACTERS
 
 router = guarded_router("reconciliations")
-Why = Annotated[LongText, Field(min_length=3, description="Why; it stands in the audit trail")]
 Name = Annotated[str | None, Query(max_length=200, pattern=NO_CONTROL_CHARACTERS)]
-Period = Annotated[
-    str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", description="Year and month", examples=["2026-10"])
-]
-PeriodFilter = Annotated[str | None, Query(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
-Most = Annotated[int, Field(strict=True, ge=0, le=2**53)]
+PeriodFilter = Annotated[str | None, Query(pattern=MONTH)]
 Days = Annotated[int | None, Query(ge=0, le=36_500, description="Found first at least so many days ago")]
 AtLeast = Annotated[int | None, Query(ge=0, le=2**53, description="Money at risk in minor units")]
 _STATES = {
@@ -51,49 +57,6 @@ _STATES = {
     "closed": ("closed",),
     "all": ("open", "accepted", "closed"),
 }
-
-
-class BreakOwner(Document):
-    """Whose a break is; null gives it back to everybody."""
-
-    owner: Identifier | None
-
-
-class BreakExplanation(Document):
-    """What a break comes from."""
-
-    root_cause: RootCause
-    text: Annotated[LongText, Field(min_length=3)]
-
-
-class BreakReason(Document):
-    """Why a break is accepted as it is, or an acceptance taken back."""
-
-    reason: Why
-
-
-class RunPreparation(Document):
-    """That a run is ready to be signed off for a period. With no bound given, nothing may be open and unexplained."""
-
-    period: Period
-    statement: LongText | None = None
-    """What the preparer has to say."""
-    most_breaks: Most | None = None
-    """How many open breaks may have no explanation."""
-    most_money: Most | None = None
-    """How much money may be at risk in them: minor units, of each currency by itself."""
-
-
-class RunSignOff(Document):
-    """The second person's word."""
-
-    reason: LongText | None = None
-
-
-class RunReopening(Document):
-    """Why a period that was signed off is opened again."""
-
-    reason: Why
 
 
 @router.get("/reconciliations/runs", summary="Kept runs")
@@ -235,6 +198,35 @@ def _position_of(sort: str) -> Callable[[Any], tuple[datetime | int, UUID]]:
         return (int(value) if sort == "money" else datetime.fromisoformat(value)), UUID(last)
 
     return position
+
+
+@router.post("/reconciliations/breaks:explain", summary="Say what many come from")
+async def explain_all(
+    context: InContext, wanted: BreaksExplanation, principal: Principal = allowed("runs.work")
+) -> dict[str, Any]:
+    """All open ones named that have no explanation; those that have one keep it."""
+    authorise(principal, "runs.work", wanted.entity)
+    done = explain_many(
+        context.flow.pool, principal, wanted.sweep(), wanted.root_cause, wanted.text, dry_run=wanted.dry_run
+    )
+    return await _counted(done, "explained", wanted.dry_run)
+
+
+@router.post("/reconciliations/breaks:accept", summary="Let many be as they are")
+async def accept_all(
+    context: InContext, wanted: BreaksAcceptance, principal: Principal = allowed("runs.work")
+) -> dict[str, Any]:
+    """All open ones named, each for the amount that it has."""
+    authorise(principal, "runs.work", wanted.entity)
+    done = accept_many(context.flow.pool, principal, wanted.sweep(), wanted.reason, dry_run=wanted.dry_run)
+    return await _counted(done, "accepted", wanted.dry_run)
+
+
+async def _counted(done: Awaitable[int], what: str, dry_run: bool) -> dict[str, Any]:
+    try:
+        return {f"would_be_{what}" if dry_run else what: await done}
+    except RunNotPossible as error:
+        raise Problem(409, error.code, str(error)) from None
 
 
 @router.get("/reconciliations/breaks/{break_id}", summary="One break with its story")

@@ -77,6 +77,7 @@ ELSEWHERE = {
         "reconciliations_show_break",
     ),
     *("reconciliations_assign", "reconciliations_explain", "reconciliations_accept", "reconciliations_reopen_one"),
+    *("reconciliations_explain_all", "reconciliations_accept_all"),
 }
 
 

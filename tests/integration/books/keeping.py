@@ -93,11 +93,12 @@ class Desk:
             await pool.close()
 
     async def breaks(self, *states: str) -> dict[str, dict[str, Any]]:
-        """Breaks by name, in these states, by default all."""
+        """This reconciliation's breaks by name, in these states, by default all."""
+        name = parse_rules(self.rules, "rules.toml").name
         pool = await open_pool(self.url, size=1)
         try:
             async with pool.acquire() as connection:
-                wanted = Filter(states or ("open", "accepted", "closed"))
+                wanted = Filter(states or ("open", "accepted", "closed"), name)
                 return {
                     each["name"]: each for each in await list_breaks(connection, [self.entity], wanted, limit=1_000)
                 }

@@ -220,3 +220,27 @@ class BreakStory(BreakWorked):
 
     notes: list[BreakNote]
     runs: list[FoundIn]
+
+
+class BreaksExplained(Shape):
+    """How many breaks were explained together."""
+
+    explained: int
+
+
+class BreaksToExplain(Shape):
+    """How many breaks would be explained together."""
+
+    would_be_explained: int
+
+
+class BreaksAccepted(Shape):
+    """How many breaks were accepted together."""
+
+    accepted: int
+
+
+class BreaksToAccept(Shape):
+    """How many breaks would be accepted together."""
+
+    would_be_accepted: int

@@ -13,3 +13,12 @@ class RunNotPossible(Exception):
 
 class RunChanged(Exception):
     """Somebody changed the run or break since it was read."""
+
+
+def breaks_frozen(period: str, signed_by: str) -> RunNotPossible:
+    """The breaks of a run that was signed off can't be worked."""
+    return RunNotPossible(
+        "period.signed_off",
+        f"period {period} was signed off by {signed_by} and its breaks are frozen; the next run takes them on, or an admin "
+        "reopens the period",
+    )

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from tallystick.books.runs.reading import find_break
-from tallystick.books.runs.refusal import RunChanged, RunNotPossible
+from tallystick.books.runs.refusal import RunChanged, RunNotPossible, breaks_frozen
 from tallystick.control.access import Principal
 from tallystick.control.audit import AuditEntry, write_audit
 from tallystick.control.exceptions import RootCause
@@ -131,9 +131,5 @@ async def _workable(connection: Connection, work: BreakWork, needs: str | None) 
         "select state, period, signed_by from reconciliation_runs where id = $1 for share", found["last_run_id"]
     )
     if run is not None and run["state"] == "signed_off":
-        raise RunNotPossible(
-            "period.signed_off",
-            f"period {run['period']} was signed off by {run['signed_by']} and its breaks are frozen; the next run takes them on, "
-            "or an admin reopens the period",
-        )
+        raise breaks_frozen(run["period"], run["signed_by"])
     return found
