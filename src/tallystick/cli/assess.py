@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tallystick.cli.application import BOOKS, app
-from tallystick.cli.failure import WrongUse
+from tallystick.cli.failure import CommandFailed, WrongUse
 from tallystick.cli.terminal import AsJson, errors, money, print_heading, print_json, print_rows, tell
 
 if TYPE_CHECKING:
@@ -43,19 +43,27 @@ def assess(
 
     Reads CSV, Parquet and Excel; finds out layout and columns by itself, and says how sure it is.
     Writes report.html, breaks.xlsx, breaks.parquet, summary.json and mapping.toml.
-    Exit 0 when the report was written, whatever it found; 2 when a file can't be read or nothing in both names the same.
+    Exit 0 when the report was written, whatever it found; 2 when a file can't be read or nothing in both names the same; 130 when
+    interrupted: then nothing was written; 1 when the engine gives up, for want of memory or disk.
     Example: tallystick assess orders.csv invoices.xlsx --out report
     """
+    import duckdb
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from tallystick.books.assessment.assessment import STEPS, assess
     from tallystick.books.assessment.mapping import read_mapping
+    from tallystick.books.reconciliation.engine import EngineError
+    from tallystick.books.reconciliation.outcome import NotConserved
     from tallystick.books.sources import SourceError
+    from tallystick.books.sources.engine import interruptible
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     try:
         said = read_mapping(mapping) if mapping else None
-        with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        with (
+            interruptible(),
+            Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress,
+        ):
             task = progress.add_task("", total=STEPS)
             found = assess(
                 sales,
@@ -66,8 +74,15 @@ def assess(
                 memory=memory,
                 step=lambda what: progress.update(task, advance=1, description=what),
             )
+    except KeyboardInterrupt:
+        tell("interrupted; nothing was written")
+        raise typer.Exit(130) from None
     except SourceError as error:
         raise WrongUse(str(error)) from error
+    except (EngineError, duckdb.Error) as error:
+        raise CommandFailed(f"the engine could not do it: {str(error).partition(chr(10))[0]}") from error
+    except NotConserved as error:
+        raise CommandFailed(f"{error}; this is a mistake of Tallystick's own, please report it") from error
     except OSError as error:
         raise WrongUse(f"{out} can't be written: {error.strerror or error}") from error
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import duckdb
 import pytest
 from typer.testing import CliRunner
 
@@ -57,3 +58,19 @@ def test_what_it_can_not_work_with_is_wrong_use(files: tuple[str, str], argument
     assert isinstance(done.exception, WrongUse)
     assert done.exception.exit_code == 2
     assert message in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "raised", [KeyboardInterrupt(), RuntimeError("Query interrupted"), duckdb.InterruptException("INTERRUPT")]
+)
+def test_ctrl_c_ends_with_130_and_leaves_nothing(
+    files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("tallystick.books.assessment.assessment.match", interrupted)
+    done = CliRunner().invoke(app, ["assess", *files, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 130
+    assert "interrupted; nothing was written" in done.stderr
+    assert not (tmp_path / "out").exists()

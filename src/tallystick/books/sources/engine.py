@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -21,6 +23,19 @@ def open_engine(spill: Path | None = None, memory: str | None = None) -> duckdb.
     if memory is not None:
         config["memory_limit"] = memory
     return duckdb.connect(":memory:", config=config)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within it Ctrl-C is a KeyboardInterrupt also in the midst of a query, whatever the engine makes of it."""
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise KeyboardInterrupt from None
+    except RuntimeError as error:
+        if "interrupted" in str(error).lower():
+            raise KeyboardInterrupt from None
+        raise
 
 
 def identifier(name: str) -> str:

@@ -60,6 +60,8 @@ def _examine_one(connection: duckdb.DuckDBPyConnection, path: Path, said: Choice
         part = folder / str(len(list(folder.iterdir())))
         part.mkdir()
         return examine_delimited(connection, path, said, part)
+    except duckdb.InterruptException:
+        raise
     except duckdb.Error as error:
         raise SourceError(f"{path} can't be read: {str(error).partition(chr(10))[0]}") from error
     except OSError as error:

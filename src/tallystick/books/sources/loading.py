@@ -92,6 +92,8 @@ def load(
         for place, file in enumerate(source.files):
             try:
                 views.append(_load_file(connection, file, wanted, loaded, place * _ROWS_A_FILE))
+            except duckdb.InterruptException:
+                raise
             except duckdb.Error as error:
                 raise SourceError(f"{file.path} can't be read: {str(error).partition(chr(10))[0]}") from error
     finally:
