@@ -170,6 +170,78 @@ def reopen(
     _work(url, of, "reopen", {"reason": reason}, version, as_json)
 
 
+Reconciliation = Annotated[str, typer.Option(help="The reconciliation whose breaks are meant.")]
+OfClass = Annotated[str | None, typer.Option("--class", help="Only these, such as price.")]
+Cause = Annotated[str | None, typer.Option(help="Only those with this specific cause that the rules found.")]
+Owner = Annotated[str | None, typer.Option(help="Only those given to this person.")]
+AtMost = Annotated[int | None, typer.Option(min=0, help="Only with at most so much money at risk, in minor units.")]
+OfCurrency = Annotated[str | None, typer.Option("--currency", help="Only those in this currency.")]
+Entity = Annotated[str, typer.Option(help="Whose breaks.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how many it would be, and change nothing.")]
+
+
+@commands.command("explain-all")
+def explain_all(
+    text: Annotated[str, typer.Argument(help="What they come from, in words.")],
+    root_cause: Annotated[RootCause, typer.Option(help="What is to be mended, so that it does not come again.")],
+    reconciliation: Reconciliation,
+    of_class: OfClass = None,
+    cause: Cause = None,
+    owner: Owner = None,
+    money_at_most: AtMost = None,
+    currency: OfCurrency = None,
+    entity: Entity = "default",
+    dry_run: DryRun = False,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Say what many come from that have no explanation: one cause is often behind thousands."""
+    named = _named(entity, reconciliation, of_class, cause, owner, money_at_most, currency, dry_run)
+    _work_many(url, "explain", {**named, "root_cause": root_cause.value, "text": text}, as_json)
+
+
+@commands.command("accept-all")
+def accept_all(
+    reason: Reason,
+    reconciliation: Reconciliation,
+    of_class: OfClass = None,
+    cause: Cause = None,
+    owner: Owner = None,
+    money_at_most: AtMost = None,
+    currency: OfCurrency = None,
+    entity: Entity = "default",
+    dry_run: DryRun = False,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Let many be as they are, such as all that are worth a few cents."""
+    named = _named(entity, reconciliation, of_class, cause, owner, money_at_most, currency, dry_run)
+    _work_many(url, "accept", {**named, "reason": reason}, as_json)
+
+
+def _named(
+    entity: str,
+    reconciliation: str,
+    of_class: str | None,
+    cause: str | None,
+    owner: str | None,
+    money_at_most: int | None,
+    currency: str | None,
+    dry_run: bool,
+) -> dict[str, Any]:
+    fields = {"class": of_class, "cause": cause, "owner": owner, "money_at_most": money_at_most, "currency": currency}
+    return {"entity": entity, "reconciliation": reconciliation, **fields, "dry_run": dry_run}
+
+
+def _work_many(url: str, action: str, body: dict[str, Any], as_json: bool) -> None:
+    with open_hub(url) as hub:
+        answer = hub.post(f"/reconciliations/breaks:{action}", body)
+    if as_json:
+        print_json(answer)
+    else:
+        print_record({name.replace("_", " "): count for name, count in answer.items()})
+
+
 def _work(url: str, of: UUID, action: str, body: dict[str, Any], version: int | None, as_json: bool) -> None:
     with open_hub(url) as hub:
         if version is None:

@@ -47,6 +47,9 @@ def test_two_people_close_a_period(tallystick: Command, installation: Installati
     (open_break,) = told("breaks", "list", "--reconciliation", "from a terminal", by=ana)["items"]
     assert "period.unexplained" in told("prepare", run_id, "--period", "2026-10", by=ana, code=1)
     cause = ("--root-cause", "data_quality")
+    meant = ("--reconciliation", "from a terminal", "--money-at-most", "100", "--dry-run")
+    assert told("breaks", "explain-all", "typed wrong", *cause, *meant, by=ana) == {"would_be_explained": 1}
+    assert told("breaks", "accept-all", "--reason", "a unit", *meant, by=ana) == {"would_be_accepted": 1}
     assert told("breaks", "explain", open_break["id"], "typed wrong", *cause, by=ana)["explained_by"] == "ana"
     assert told("breaks", "assign", open_break["id"], "ben", by=ana)["owner"] == "ben"
     assert told("breaks", "accept", open_break["id"], "--reason", "a unit", by=ana)["state"] == "accepted"
