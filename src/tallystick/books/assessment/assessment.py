@@ -21,7 +21,7 @@ from tallystick.books.reconciliation.engine import DEFAULT_MEMORY, open_engine
 from tallystick.books.sources import Source, SourceError, examine
 from tallystick.books.sources.engine import literal
 
-STEPS = 12
+STEPS = 15
 """About as many steps as `step` is told of."""
 
 

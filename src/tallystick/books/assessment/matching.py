@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tallystick.books.assessment.mapping import Mapping, SideMapping
-from tallystick.books.assessment.roles import Roles
+from tallystick.books.assessment.roles import UNIQUE, Roles
 from tallystick.books.reconciliation.engine import Engine
 from tallystick.books.reconciliation.opening import NUMBER, OpenSide
 from tallystick.books.reconciliation.outcome import Outcome, SideCount
@@ -170,7 +170,7 @@ def rules_of(roles: Roles) -> Rules:
     """The rules by which rows of the two sides find each other."""
     mapping, matching = roles.mapping, roles.mapping.matching
     digits = matching.keys == "digits"
-    left, right = roles.unique[0] >= 0.98, roles.unique[1] >= 0.98
+    left, right = (each >= UNIQUE for each in roles.unique)
     kind = {
         (True, True): Kind.ONE_TO_ONE,
         (True, False): Kind.ONE_TO_MANY,

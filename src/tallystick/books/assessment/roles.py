@@ -22,7 +22,7 @@ from tallystick.books.assessment.names import Role, name_score
 from tallystick.books.sources import Column, Source, SourceError
 from tallystick.documents.money import MINOR_DIGITS
 
-_UNIQUE = 0.98
+UNIQUE = 0.98
 _SURE = 0.8
 _NEVER_KEYS: tuple[Role, ...] = ("line", "quantity", "price", "amount", "discount")
 _PAIRED: tuple[Role, ...] = ("amount", "quantity", "price", "currency", "party", "product", "status", "date", "channel")
@@ -40,9 +40,8 @@ class Roles:
 
     mapping: Mapping
     proposed: list[Proposed]
-    one_to_one: bool
-    """Whether each key stands for one row on either side."""
-    unique: tuple[float, float] = (1.0, 1.0)
+    unique: tuple[float, float]
+    """Share of different keys among the rows of each side: from 0.98 on each key is taken for one row."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -66,7 +65,7 @@ def propose_roles(connection: duckdb.DuckDBPyConnection, sales: Source, finance:
     sample_pairs(connection, sides, key.columns, key.digits_only, key.rows)
     unique = tuple(uniqueness_of(connection, place, None) for place in (0, 1))
     second = None
-    if not (said.sales.key or said.finance.key) and max(unique) < _UNIQUE:
+    if not (said.sales.key or said.finance.key) and max(unique) < UNIQUE:
         second = _second_part(connection, sides, key)
     elif len(said.sales.key) > 1 and len(said.finance.key) > 1:
         second = (sales.column(said.sales.key[1]), finance.column(said.finance.key[1]))
@@ -141,7 +140,7 @@ def _key_of(one: Column, other: Column, a: Spread, b: Spread, digits_only: bool)
     unique = (a.uniqueness, b.uniqueness)
     named = (name_score(one.name, "key") + name_score(other.name, "key")) / 2
     score = 0.45 * share + 0.25 * max(unique) + 0.1 * min(unique) + 0.2 * named
-    if min(unique) < _UNIQUE:
+    if min(unique) < UNIQUE:
         score -= 0.25 * max(name_score(each.name, role) >= 1 for each in (one, other) for role in _NEVER_KEYS)
     confidence = round(min(1.0, 0.6 * share + 0.2 * max(unique) + 0.2 * named), 2)
     text = f"{shared / fewer:.0%} of the values are on both sides{' by their digits' if digits_only else ''}"
@@ -163,7 +162,7 @@ def _second_part(
                 continue
             unique = [uniqueness_of(connection, place, each) for place, each in enumerate((one, other))]
             score = min(unique) + 0.1 * named
-            if min(unique) >= _UNIQUE and score > best_score:
+            if min(unique) >= UNIQUE and score > best_score:
                 best, best_score = (one, other), score
     return best
 
@@ -311,7 +310,7 @@ def _whole(
         currency=currency,
     )
     mapping = Mapping(sales=mapped[0], finance=mapped[1], matching=matching)
-    return Roles(mapping, proposed, min(unique) >= _UNIQUE, unique, notes)
+    return Roles(mapping, proposed, unique, notes)
 
 
 def _currency_of(sides: tuple[Source, Source], mapped: Sequence[SideMapping]) -> str | None:
