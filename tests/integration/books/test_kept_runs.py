@@ -142,6 +142,20 @@ async def test_a_break_is_closed_only_by_a_match_that_the_run_knows_of(desk: Des
     assert (four["absent_since"], four["first_run_id"]) == (None, desk.runs[0].id)
 
 
+async def test_groups_are_known_by_what_the_rules_group_by(desk: Desk) -> None:
+    grouped = 'name = "sums"\nkind = "one_to_many"\non = "party"\ncompare = ["amount"]'
+    desk.rules = desk.rules.replace('name = "number"', grouped)
+    left = "1 A 2026-10-01 10.00\n2 B 2026-10-01 5.00\n3 C 2026-10-01 5.00"
+    await desk.run(left, "7 A 2026-10-01 9.00\n8 B 2026-10-01 5.00\n9 C 2026-10-01 2.00")
+    kept = await desk.run(left, "6 A 2026-10-01 1.00\n7 A 2026-10-01 9.00\n8 B 2026-10-01 5.00\n5 C 2026-10-01 4.00")
+    assert (kept.carried["matched"], kept.carried["again"], kept.carried["new"]) == (1, 1, 0)
+    found = await desk.breaks()
+    assert {name: (each["state"], each["money_at_risk"]) for name, each in found.items()} == {
+        "A": ("closed", 100),
+        "C": ("open", 100),
+    }
+
+
 async def test_of_several_breaks_of_one_key_each_keeps_its_own_story(desk: Desk, pool: Pool) -> None:
     twice = "5 A 2026-10-01 10.00\n5 A 2026-10-01 70.00\n5 A 2026-10-01 90.00"
     await desk.run("1 A 2026-10-01 1.00\n" + twice, "1 A 2026-10-01 1.00")
@@ -234,6 +248,9 @@ async def test_each_file_of_a_pattern_is_an_input_of_its_own(desk: Desk, pool: P
         str(other): "unknown",
     }
     assert compare(run["inputs"], [desk.folder / "left2.csv"])[-1].verdict == "missing"
+    assert [each.verdict for each in compare([{"side": "left", "name": "hub: orders", "sha256": None}], [])] == [
+        "unhashed"
+    ]
 
 
 @pytest.mark.timeout(400)
