@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from tallystick.books.runs.sweeping import Sweep
 from tallystick.control.exceptions import RootCause
@@ -48,7 +48,7 @@ class BreaksNamed(Document):
     money_at_most: Most | None = None
     """Money at risk of each, in minor units."""
     currency: Currency | None = None
-    dry_run: bool = False
+    dry_run: StrictBool = False
     """Say how many it would be, and change nothing."""
 
     def sweep(self) -> Sweep:

@@ -25,7 +25,7 @@ ROUTES = [("POST", "/v1/orders", "orders.create")] + [
 
 
 def _filled(path: str) -> str:
-    for name in ("transaction_id", "exception_id", "message_id", "key_id"):
+    for name in ("transaction_id", "exception_id", "message_id", "key_id", "line_id", "run_id", "break_id"):
         path = path.replace(f"{{{name}}}", str(uuid4()))
     return path.replace("{name}", "erp_nowhere")
 

@@ -89,7 +89,7 @@ async def test_nothing_is_assigned_that_is_not_the_callers_to_say(
     served: Served, name: str, path: str, body: str
 ) -> None:
     address = path
-    for part in ("transaction_id", "exception_id", "message_id", "key_id"):
+    for part in ("transaction_id", "exception_id", "message_id", "key_id", "line_id", "run_id", "break_id"):
         address = address.replace(f"{{{part}}}", str(uuid4()))
     if "{transaction_id}" in path:
         address = path.replace("{transaction_id}", (await hold(served))["transaction_id"])
