@@ -48,3 +48,17 @@ def test_a_run_says_the_same_with_and_without_the_first_pass(tmp_path: Path, mat
         assert outcome.left.matched > 100
         assert outcome.left.quarantined > 10
     assert said[0] == said[1]
+
+
+@pytest.mark.timeout(60)
+def test_a_key_that_tens_of_thousands_of_rows_share_does_not_make_all_of_them_meet(tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        for name, different in (("left", 100), ("right", 101)):
+            columns = (
+                f"'K' as number, 'C' as customer, date '2026-01-01' as day, (i % {different})::decimal(9, 2) as amount"
+            )
+            connection.execute(f"copy (select {columns} from range(30000) t(i)) to '{tmp_path}/{name}.parquet'")
+    rules = rules_of(ONE).replace(".csv", ".parquet")
+    outcome = reconcile(parse_rules(rules, "rules.toml"), Options(tmp_path, threads=1))
+    assert outcome.left.matched == outcome.right.matched > 29_000
+    assert outcome.left.broken == 30_000 - outcome.left.matched

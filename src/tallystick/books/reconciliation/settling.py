@@ -16,6 +16,9 @@ from tallystick.books.reconciliation.engine import Engine
 from tallystick.books.reconciliation.rules import Kind, Match, Rules
 from tallystick.books.reconciliation.sides import RAW, Prepared
 
+_SAMPLED, _HEAVY = 64, 8
+"""One row of so many is looked at, and a key that is found so often among them is heavy."""
+
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
@@ -51,6 +54,8 @@ def settle(
     Rows whose key comes more than once are never taken out here, for which of them belongs to which is a question of its own.
     """
     sides = [_hashed(each, match, rules, prefix) for each, prefix in ((left, LEFT), (right, RIGHT))]
+    if heavy := _heavy(engine, sides[0], LEFT) & _heavy(engine, sides[1], RIGHT):
+        sides = [_without(side, prefix, heavy) for side, prefix in zip(sides, (LEFT, RIGHT), strict=True)]
     tally = engine.keep("settled", _tally(sides[0], sides[1], match, rules))
     agreed = _agreed(engine, tally, rules)
     repeated = _repeated(engine, tally, sides, counts)
@@ -74,6 +79,20 @@ def _hashed(side: Prepared, match: Match, rules: Rules, prefix: str) -> ibis.Tab
         # Texts that are written alike need no trimming to be found equal; the others are looked at again.
         columns[prefix + "check"] = _hash([rows[RAW + each if RAW + each in rows.columns else each] for each in equal])
     return rows.select(**{prefix + "hash": code}, **columns)
+
+
+def _heavy(engine: Engine, side: ibis.Table, prefix: str) -> set[int]:
+    """The hashes of keys that come hundreds of times, by a sample of the rows: on both sides, all of them would meet all."""
+    sample = side.filter((side[prefix + "row"] % _SAMPLED == 0) & side[prefix + "hash"].notnull())
+    counted = sample.group_by(code=sample[prefix + "hash"]).aggregate(n=sample.count())
+    return {row["code"] for row in engine.fetch(counted.filter(counted["n"] >= _HEAVY))}
+
+
+def _without(side: ibis.Table, prefix: str, codes: set[int]) -> ibis.Table:
+    """The side with those keys finding nobody, so that their rows are left to the full comparison."""
+    code = side[prefix + "hash"]
+    chosen = code.isin([ibis.literal(each, type="uint64") for each in sorted(codes)])
+    return side.mutate(**{prefix + "hash": ibis.ifelse(chosen, ibis.null("uint64"), code)})
 
 
 def _weighed(match: Match, rules: Rules) -> tuple[str, ...]:
