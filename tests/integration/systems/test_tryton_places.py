@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr, ValidationError
+from tests.fixtures.tryton import tryton_with_masters
 
 from tallystick.documents.order import Order, OrderLine
 from tallystick.documents.party import Address, Customer
@@ -178,18 +179,20 @@ async def test_a_change_can_send_goods_elsewhere_and_from_elsewhere(
     assert "has no address NOWHERE" in refused.message
 
 
-async def test_prices_and_credit_are_in_the_currency_of_the_company(erp: Erp, tryton_server: TrytonServer) -> None:
-    with tryton_server.client() as client:
-        company = client.search("company.company", [], ["currency"])[0]
+async def test_prices_and_credit_are_in_the_currency_of_the_company() -> None:
+    # On a server of its own: a company that has booked anything keeps its currency.
+    with tryton_with_masters() as server, server.client() as client:
+        company = client.search("company.company", [], ["id"])[0]
         [yen] = client(
             "model.currency.currency.create", [{"name": "Yen", "code": "JPY", "digits": 0, "rounding": Decimal(1)}]
         )
         client("model.company.company.write", [company["id"]], {"currency": yen})
+        erp = connect("erp", _options(server))
         try:
             customer = (await erp.read_customers(["C-TIGHT"]))["C-TIGHT"]
             prices = await erp.read_prices([PriceQuery("C-OPEN", ("P-1",), datetime.now(UTC).date())])
             credit = (await erp.read_credit(["C-TIGHT"]))["C-TIGHT"]
         finally:
-            client("model.company.company.write", [company["id"]], {"currency": company["currency"]})
+            await erp.close()
     assert (customer.currency, {each.currency for each in prices[0]}) == ("JPY", {"JPY"})
     assert (credit.currency, credit.limit) == ("JPY", 50)

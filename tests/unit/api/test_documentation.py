@@ -12,17 +12,20 @@ _BUILT = {
     *((422, f"order.change_{word}") for word in ("held", "rejected")),
     *((409, f"order.{field}_changed") for field in ("entity", "channel", "order_number", "customer_id", "currency")),
     *((409, code) for code in ("idempotency.key_reused", "order.duplicate_number")),
+    *((409, f"break.not_{state}") for state in ("open", "accepted")),
 }
+# A run is kept by the command line alone.
+_BY_COMMAND = {(409, f"run.{code}") for code in ("waited", "overtaken", "input_changed")}
 
 
 def answered() -> set[tuple[int, str]]:
     """Status and code of every problem in the source."""
     found = set(_BUILT)
-    for folder in ("api", "stages", "books/cash"):
+    for folder in ("api", "stages", "books/cash", "books/runs"):
         for file in (ROOT / "src/tallystick" / folder).glob("*.py"):
             for status, code, impossible in _MADE.findall(file.read_text()):
                 found.add((409, impossible) if impossible else (int(status), code))
-    return found
+    return found - _BY_COMMAND
 
 
 def told(document: str) -> set[tuple[int, str]]:
