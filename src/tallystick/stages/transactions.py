@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 from uuid import UUID
 
@@ -75,6 +75,15 @@ class TransactionChange:
     invoiced: int = 0
     credited: int = 0
     paid: int = 0
+
+    def and_then(self, other: TransactionChange) -> TransactionChange:
+        """Both changes as one: amounts to add are added, of everything else the other's word holds if it has one."""
+        names = [each.name for each in fields(self)]
+        told = {name: value for name in names if (value := getattr(other, name)) is not None}
+        return replace(self, **told, **{name: getattr(self, name) + getattr(other, name) for name in _ADDED})
+
+
+_ADDED = ("shipped", "invoiced", "credited", "paid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +228,16 @@ async def find_by_reference(connection: Connection, system: str, kind: str, refe
 async def apply_changes(connection: Connection, changes: Sequence[TransactionChange]) -> None:
     """Apply stages' changes, after their documents were kept; how far invoicing and settlement are follows from the amounts.
 
-    Rows are locked in the order of their ids, so that stages settling at once never deadlock. A transaction may be
-    changed once a call.
+    Rows are locked in the order of their ids, so that stages settling at once never deadlock. Several changes of one transaction
+    are one.
     """
     if not changes:
         return
-    ordered = sorted(changes, key=lambda each: each.id)
+    whole: dict[UUID, TransactionChange] = {}
+    for each in changes:
+        before = whole.get(each.id)
+        whole[each.id] = each if before is None else before.and_then(each)
+    ordered = sorted(whole.values(), key=lambda each: each.id)
     ids = [each.id for each in ordered]
     await lock_versions(connection, ids)
     await connection.execute(

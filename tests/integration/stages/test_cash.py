@@ -131,6 +131,19 @@ async def test_one_payment_for_many_invoices_with_a_discount_and_a_deduction_is_
     assert left == {damaged["number"]: 500}
 
 
+async def test_one_payment_for_both_invoices_of_an_order_pays_the_order(company: Company) -> None:
+    customer, account = await add_customer(company, "CASH-9"), str(next(_accounts))
+    transaction = await company.submit_planned(order("10", customer_id=customer), ships="partial_then_rest")
+    await company.reach(transaction, invoicing="complete")
+    dossier = await company.call("GET", f"/transactions/{transaction}/documents")
+    invoices = [each["body"] for each in dossier["documents"] if each["type"] == "invoice"]
+    total = sum(each["total_amount"] for each in invoices)
+    named = " ".join(each["number"] for each in invoices)
+    await apply(company, csv_file(account, (money(total), f"for {named}")))
+    paid = await company.reach(transaction, settlement="paid")
+    assert (len(invoices), paid.paid_amount) == (2, total)
+
+
 async def test_what_is_not_sure_waits_for_a_person_who_accepts_or_refuses(company: Company) -> None:
     customer, account = await add_customer(company, "CASH-3"), str(next(_accounts))
     _, one = await invoiced(company, customer, "7")
