@@ -78,9 +78,9 @@ class TransactionChange:
 
     def and_then(self, other: TransactionChange) -> TransactionChange:
         """Both changes as one: amounts to add are added, of everything else the other's word holds if it has one."""
-        names = [each.name for each in fields(self)]
-        told = {name: value for name in names if (value := getattr(other, name)) is not None}
-        return replace(self, **told, **{name: getattr(self, name) + getattr(other, name) for name in _ADDED})
+        told = {each.name: value for each in fields(self) if (value := getattr(other, each.name)) is not None}
+        added = {name: getattr(self, name) + getattr(other, name) for name in _ADDED}
+        return replace(self, **{**told, **added})
 
 
 _ADDED = ("shipped", "invoiced", "credited", "paid")
