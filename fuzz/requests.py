@@ -18,10 +18,9 @@ from fuzz.target import Target, split, text_of
 from tallystick.api.conditional import _version
 from tallystick.api.events import BATCH, STRUCTURED, parse_events, verified_sources
 from tallystick.api.examples import BODIES, EVENT, ORDER
-from tallystick.api.exceptions import _position_of
 from tallystick.api.order_stream import _lines
 from tallystick.api.orders import checked_key, order_text, parse_order
-from tallystick.api.pagination import decode_cursor, encode_cursor
+from tallystick.api.pagination import decode_cursor, encode_cursor, position_in
 from tallystick.api.problems import Problem
 from tallystick.api.requests import check_json, check_parameters
 from tallystick.api.schemas import SCHEMAS
@@ -32,7 +31,7 @@ _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - made up for t
 _SETTINGS = parse_settings(
     {"systems": {"wms": {"kind": "sandbox_wms", "event_source": "/systems/wms", "event_secret": _SECRET}}}
 )
-_KINDS: dict[str, Callable[[Any], Any]] = {"uuid": UUID, **{each: _position_of(each) for each in ("due", "money")}}
+_KINDS: dict[str, Callable[[Any], Any]] = {"uuid": UUID, **{each: position_in(each) for each in ("due", "money")}}
 _ORDER, _EVENT = json.dumps(ORDER).encode(), json.dumps(EVENT).encode()
 
 

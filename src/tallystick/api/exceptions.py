@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -15,7 +13,7 @@ from tallystick.api.authentication import allowed, guarded_router
 from tallystick.api.conditional import ExpectedVersion
 from tallystick.api.context import InContext
 from tallystick.api.orders import order_text
-from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
+from tallystick.api.pagination import Cursor, Limit, decode_cursor, page, position_in
 from tallystick.api.parameters import Word
 from tallystick.api.plain_data import PlainData
 from tallystick.api.problems import Problem
@@ -115,22 +113,10 @@ async def list_queue(
             transaction_id=transaction_id,
             due_before=due_before,
             sort=sort,
-            after=decode_cursor(cursor, _position_of(sort)),
+            after=decode_cursor(cursor, position_in(sort)),
             limit=limit + 1,
         )
     return page(items, limit, lambda each: [sort, each[SORTS[sort].column], each["id"]])
-
-
-def _position_of(sort: str) -> Callable[[Any], tuple[datetime | int, UUID]]:
-    """Reads a cursor's place in this sorting; one of another sorting is refused."""
-
-    def position(cursor: Any) -> tuple[datetime | int, UUID]:
-        sorted_by, value, last = cursor
-        if sorted_by != sort:
-            raise ValueError(f"the cursor is of a list sorted by {sorted_by}")
-        return (int(value) if sort == "money" else datetime.fromisoformat(value)), UUID(last)
-
-    return position
 
 
 @router.get("/exceptions/{exception_id}", summary="One exception with its whole story")

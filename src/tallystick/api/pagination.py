@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 import orjson
 from fastapi import Query
@@ -33,6 +35,18 @@ def decode_cursor(cursor: str | None, kind: Callable[[Any], Value]) -> Value | N
         return kind(orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))))
     except (binascii.Error, ValueError, TypeError, AttributeError, OverflowError):
         raise Problem(422, "cursor.invalid", "cursor: not one of ours; start again without it") from None
+
+
+def position_in(sort: str) -> Callable[[Any], tuple[datetime | int, UUID]]:
+    """Reads a cursor's place in a list sorted by `money` or by an instant; one of another sorting is refused."""
+
+    def position(cursor: Any) -> tuple[datetime | int, UUID]:
+        sorted_by, value, last = cursor
+        if sorted_by != sort:
+            raise ValueError(f"the cursor is of a list sorted by {sorted_by}")
+        return (int(value) if sort == "money" else datetime.fromisoformat(value)), UUID(last)
+
+    return position
 
 
 def page(items: list[Any], limit: int, cursor_of: Any) -> dict[str, Any]:

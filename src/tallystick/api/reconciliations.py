@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -14,7 +14,7 @@ from tallystick.api.answers import json_response
 from tallystick.api.authentication import allowed, authorise, guarded_router
 from tallystick.api.conditional import ExpectedVersion
 from tallystick.api.context import InContext
-from tallystick.api.pagination import Cursor, Limit, decode_cursor, page
+from tallystick.api.pagination import Cursor, Limit, decode_cursor, page, position_in
 from tallystick.api.parameters import Word
 from tallystick.api.problems import Problem
 from tallystick.api.reconciliation_requests import (
@@ -182,22 +182,10 @@ async def list_standing(
             principal.entity_filter,
             wanted,
             sort=sort,
-            after=decode_cursor(cursor, _position_of(sort)),
+            after=decode_cursor(cursor, position_in(sort)),
             limit=limit + 1,
         )
     return page(items, limit, lambda each: [sort, each[SORTS[sort].column], each["id"]])
-
-
-def _position_of(sort: str) -> Callable[[Any], tuple[datetime | int, UUID]]:
-    """Reads a cursor's place in this sorting; one of another sorting is refused."""
-
-    def position(cursor: Any) -> tuple[datetime | int, UUID]:
-        sorted_by, value, last = cursor
-        if sorted_by != sort:
-            raise ValueError(f"the cursor is of a list sorted by {sorted_by}")
-        return (int(value) if sort == "money" else datetime.fromisoformat(value)), UUID(last)
-
-    return position
 
 
 @router.post("/reconciliations/breaks:explain", summary="Say what many come from")

@@ -13,7 +13,7 @@ from tallystick.cli.failure import CommandFailed, WrongUse
 from tallystick.cli.terminal import AsJson, errors, money, print_heading, print_json, print_rows, tell
 
 if TYPE_CHECKING:
-    from tallystick.books.assessment.assessment import Assessment
+    from tallystick.books.assessment.assessed import Assessment
 
 Sales = Annotated[str, typer.Argument(help="Orders, or whatever sales promised: a file, or files as 'orders-*.csv'.")]
 Finance = Annotated[str, typer.Argument(help="Invoices, or whatever finance booked of it.")]

@@ -14,7 +14,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from tallystick.books.assessment.assessment import Assessment, assess
+from tallystick.books.assessment.assessed import Assessment
+from tallystick.books.assessment.assessment import assess
 from tallystick.books.assessment.mapping import Mapping, read_mapping
 from tallystick.books.assessment.names import name_score
 from tallystick.books.sources import SourceError

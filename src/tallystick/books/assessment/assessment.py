@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from tallystick.books.assessment.findings import LISTED, Findings, find
+from tallystick.books.assessment.assessed import Assessment
+from tallystick.books.assessment.findings import LISTED, find
 from tallystick.books.assessment.mapping import Mapping, SideMapping, write_mapping
-from tallystick.books.assessment.matching import Matched, match
+from tallystick.books.assessment.matching import match
 from tallystick.books.assessment.report import write_report
-from tallystick.books.assessment.roles import Roles, propose_roles
+from tallystick.books.assessment.roles import propose_roles
 from tallystick.books.assessment.workbook import write_workbook
 from tallystick.books.reconciliation.engine import DEFAULT_MEMORY, open_engine
 from tallystick.books.sources import Source, SourceError, examine
@@ -23,46 +23,6 @@ from tallystick.books.sources.engine import literal
 
 STEPS = 15
 """About as many steps as `step` is told of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """What an assessment found."""
-
-    today: date
-    sources: tuple[dict[str, Any], dict[str, Any]]
-    """How the files of both sides were read, with confidences."""
-    roles: Roles
-    matched: Matched
-    findings: Findings
-    files: tuple[Path, ...]
-
-    def summary(self) -> dict[str, Any]:
-        """Everything for programs; money in minor units."""
-        found = self.findings
-        sides = {each.name: asdict(each) for each in self.matched.sides}
-        for side, read in zip(sides.values(), self.sources, strict=True):
-            side["read_as"] = read
-        return {
-            "as_of": str(self.today),
-            "sides": sides,
-            "columns": [each.model_dump() for each in self.roles.proposed],
-            "matching": self.roles.mapping.matching.model_dump(mode="json"),
-            "matched_amounts": {
-                code: {"sales": left, "finance": right} for code, (left, right) in self.matched.matched_amounts.items()
-            },
-            "breaks": found.breaks,
-            "money_at_risk": found.at_risk,
-            "concentration": {name: [asdict(each) for each in shares] for name, shares in found.concentration.items()},
-            "causes": [asdict(each) for each in found.causes],
-            "ageing": [asdict(each) for each in found.ageing],
-            "largest": found.largest,
-            "quarantined": {
-                name: [asdict(each) for each in values] for name, values in self.matched.quarantined.items()
-            },
-            "notes": list(self.matched.notes),
-            "files": [str(each) for each in self.files],
-        }
 
 
 def assess(

@@ -8,18 +8,16 @@ from collections.abc import Sequence
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import jinja2
 import orjson
 from markupsafe import Markup
 
+from tallystick.books.assessment.assessed import Assessment
 from tallystick.books.assessment.findings import COLUMNS, Cause, Findings, Share, rows_of
 from tallystick.documents.money import MINOR_DIGITS
-
-if TYPE_CHECKING:
-    from tallystick.books.assessment.assessment import Assessment
 
 MOST_ROWS = 2_000
 """Breaks that the page itself holds; it stays below about one megabyte."""
