@@ -218,6 +218,22 @@ def test_sides_that_can_not_be_compared_are_refused_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_days_are_compared_as_days_however_each_side_writes_them(tmp_path: Path) -> None:
+    days = [dt.date(2026, 9, 1) + dt.timedelta(days=number) for number in range(30)]
+    rows = [(f"SO-{number:03}", 1_000 + 7 * number, day) for number, day in enumerate(days)]
+    sales = "".join(f"{key},{amount}.50,{day}\n" for key, amount, day in rows)
+    ledger = "".join(f"{key};{amount},50;{day:%d.%m.%Y}\n" for key, amount, day in rows)
+    (tmp_path / "sales.csv").write_text(f"order_no,amount,order_date\n{sales}")
+    (tmp_path / "ledger.csv").write_text(f"Belegnr;Betrag;Buchungsdatum\n{ledger}")
+    found = assess(str(tmp_path / "sales.csv"), str(tmp_path / "ledger.csv"), tmp_path / "out", today=TODAY)
+    [date] = [each for each in found.roles.proposed if each.role == "date"]
+    assert (date.sales, date.finance, date.evidence) == (
+        ("order_date",),
+        ("Buchungsdatum",),
+        "100% of paired rows agree",
+    )
+
+
 def test_rows_without_key_date_or_amount_are_quarantined_and_counted(tmp_path: Path) -> None:
     sales, finance = pair(tmp_path)
     with Path(sales).open("a", encoding="utf-8") as file:

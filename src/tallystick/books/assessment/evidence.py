@@ -11,7 +11,7 @@ from tallystick.books.sources import Column, Source
 from tallystick.books.sources.engine import identifier
 from tallystick.books.sources.numbers import number_sql
 from tallystick.books.sources.source import attach
-from tallystick.books.sources.values import text_sql
+from tallystick.books.sources.values import day_sql, text_sql
 
 _BYTES_FOR_EVERY_VALUE = 4 << 20
 _BYTES_AT_MOST, _BYTES_AT_LEAST = 64 << 20, 64 << 10
@@ -151,6 +151,8 @@ def agreement(
 
 def _value(column: Column, number: bool) -> str:
     name = identifier(column.name)
+    if not number and column.date is not None:
+        return f"CAST(min({day_sql(name, column)}) AS VARCHAR)"  # however each side writes the day
     if not number or column.number is None:
         return f"min({normal_sql(column)})"
     if column.native in (None, "VARCHAR"):

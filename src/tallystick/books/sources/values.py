@@ -74,10 +74,8 @@ def reading_of(place: int, column: Column, wanted: Wanted, columns: Mapping[str,
             code = _currency(text_sql(raw, column), wanted.currency)
             return Reading(sources, f"{code} AS {value}", empty)
         case "date":
-            guess = column.date or read_date_format(column.name, column.values, least=_HALF)
-            written = guess or DateFormat("ymd", None, 0.0, "")
-            date = f"CAST({raw} AS DATE)" if _is_dated(column) else date_sql(_as_text(raw, column), written)
-            return Reading(sources, f"{date} AS {value}", (*empty, (unread, f"no date as {written.shown}")))
+            no_date = (unread, f"no date as {_written(column).shown}")
+            return Reading(sources, f"{day_sql(raw, column)} AS {value}", (*empty, no_date))
         case "number":
             finer = (_finer(raw, column, form, NUMBER_DIGITS), f"more than {NUMBER_DIGITS} decimals")
             number = _decimal(raw, column, form, NUMBER_DIGITS)
@@ -130,6 +128,16 @@ def _currency(text: str, default: str | None) -> str:
     signs = " ".join(f"WHEN {literal(sign)} THEN {literal(code)}" for sign, code in _CURRENCY_SIGNS.items())
     code = f"CASE upper({text}) {signs} ELSE upper({text}) END"
     return f"coalesce({code}, {literal(default)})" if default else code
+
+
+def day_sql(raw: str, column: Column) -> str:
+    """The DATE of a column's value, NULL where it is none."""
+    return f"CAST({raw} AS DATE)" if _is_dated(column) else date_sql(_as_text(raw, column), _written(column))
+
+
+def _written(column: Column) -> DateFormat:
+    guess = column.date or read_date_format(column.name, column.values, least=_HALF)
+    return guess or DateFormat("ymd", None, 0.0, "")
 
 
 def _is_dated(column: Column) -> bool:
