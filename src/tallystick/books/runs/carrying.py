@@ -29,8 +29,12 @@ class Which:
 
 
 async def stage(connection: Connection, batches: Iterator[bytes]) -> int:
-    """Copy a run's breaks beside those that stand; returns how many."""
+    """Copy a run's breaks beside those that stand; returns how many.
+
+    From here to the end of the transaction whole tables are read where that is cheaper, as they are nowhere else.
+    """
     await connection.execute("""
+        set local enable_seqscan = on;
         create temp table incoming (
             id uuid, number bigint, identity text, likeness text, class text, side text, left_name text, right_name text,
             differs text, cause_kind text, cause text, confidence double precision, evidence text, correction text,
@@ -45,7 +49,9 @@ async def stage(connection: Connection, batches: Iterator[bytes]) -> int:
             "incoming", source=_single(batch), columns=STAGED, format="csv", timeout=_LONG
         )
         count += int(status.rpartition(" ")[2])
-    await connection.execute("create index on incoming (id); analyze incoming", timeout=_LONG)
+    await connection.execute(
+        "create index on incoming (id); create index on incoming (identity); analyze incoming", timeout=_LONG
+    )
     return count
 
 
@@ -65,6 +71,7 @@ async def find_again(connection: Connection, which: Which) -> None:
         which.reconciliation,
         timeout=_LONG,
     )
+    await connection.execute("analyze known")
     for closed in (False, True):
         for named in ("identity, likeness", "identity"):
             await connection.execute(
