@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tallystick.books.assessment.mapping import Mapping, SideMapping
+from tallystick.books.assessment.names import Role
 from tallystick.books.assessment.roles import UNIQUE, Roles
 from tallystick.books.reconciliation.engine import Engine
 from tallystick.books.reconciliation.opening import NUMBER, OpenSide
@@ -38,7 +39,10 @@ _LISTED = 1000
 _TAX_RATES = ("5", "5.5", "7", "7.7", "8", "8.1", "9", "10", "13.5", "19", "20", "21", "22", "23", "24", "25")
 """Percentages that amounts with and without tax are often apart, in Europe and beyond."""
 _FIELDS = {"product": "item"}  # what the engine calls a role, where it calls it otherwise
-_TEXTS = ("party", "product", "status", "channel", "document")
+_TEXTS: tuple[Role, ...] = ("party", "product", "status", "channel", "document")
+_DATES: tuple[Role, ...] = ("date", "due")
+_NUMBERS: tuple[Role, ...] = ("quantity", "price", "discount")
+_MONEY: tuple[Role, ...] = ("currency", "amount")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +126,13 @@ def wanted_of(source: Source, side: SideMapping, mapping: Mapping) -> tuple[dict
     notes = []
     wanted: dict[str, Wanted] = {}
     for role in _TEXTS:
-        if name := side.column(role):  # type: ignore[arg-type]  # all are roles
+        if name := side.column(role):
             wanted[name] = Wanted("text")
-    for role in ("date", "due"):
-        if name := side.column(role):  # type: ignore[arg-type]
+    for role in _DATES:
+        if name := side.column(role):
             wanted[name] = Wanted("date")
-    for role in ("quantity", "price", "discount"):
-        if name := side.column(role):  # type: ignore[arg-type]
+    for role in _NUMBERS:
+        if name := side.column(role):
             wanted[name] = Wanted("number")
     if side.currency:
         wanted[side.currency] = Wanted("currency", currency=mapping.matching.currency)
@@ -159,8 +163,8 @@ def _share_of_fine(column: Column) -> float:
 def _canonical_sql(table: str, side: SideMapping, wanted: dict[str, Wanted]) -> str:
     """The side with its columns called by their roles."""
     named = [f"{identifier(name)} AS key_{place}" for place, name in enumerate(side.key)]
-    for role in (*_TEXTS, "date", "due", "quantity", "price", "discount", "currency", "amount"):
-        name = side.column(role)  # type: ignore[arg-type]
+    for role in (*_TEXTS, *_DATES, *_NUMBERS, *_MONEY):
+        name = side.column(role)
         if name:
             named.append(f"{identifier(name)} AS {role}")
     return f"SELECT {', '.join(named)}, {FILE_COLUMN}, {ROW_COLUMN}, {ID_COLUMN} AS {NUMBER} FROM {table}"

@@ -25,7 +25,7 @@ Role = Literal[
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
 
-_NAMES: dict[Role, dict[str, list[str]]] = tomllib.loads(files(__package__).joinpath("names.toml").read_text("utf-8"))  # type: ignore[assignment]
+_NAMES: dict[str, dict[str, list[str]]] = tomllib.loads(files(__package__).joinpath("names.toml").read_text("utf-8"))
 _WHOLE = {role: frozenset(names["whole"]) for role, names in _NAMES.items()}
 _WORDS = {role: re.compile(rf"\b(?:{'|'.join(names['words'])})\b") for role, names in _NAMES.items()}
 _CAMEL = re.compile(r"(?<=[a-zäöü0-9])(?=[A-ZÄÖÜ])")

@@ -71,8 +71,8 @@ def propose_roles(connection: duckdb.DuckDBPyConnection, sales: Source, finance:
         second = (sales.column(said.sales.key[1]), finance.column(said.finance.key[1]))
     if second:
         unique = tuple(uniqueness_of(connection, place, second[place]) for place in (0, 1))
-    keys = [(each.name for each in pair) for pair in ([key.columns, second] if second else [key.columns])]
-    names: tuple[tuple[str, ...], tuple[str, ...]] = tuple(zip(*keys, strict=True))  # type: ignore[assignment]
+    pairs = [key.columns, second] if second else [key.columns]
+    names = (tuple(left.name for left, _ in pairs), tuple(right.name for _, right in pairs))
     evidence = f"{key.evidence}; with {second[0].name} each row has its own" if second else key.evidence
     proposed = [Proposed(role="key", sales=names[0], finance=names[1], confidence=key.confidence, evidence=evidence)]
     taken = ({*names[0]}, {*names[1]})
