@@ -146,8 +146,9 @@ async def test_one_payment_for_both_invoices_of_an_order_pays_the_order(company:
 
 async def test_what_is_not_sure_waits_for_a_person_who_accepts_or_refuses(company: Company) -> None:
     customer, account = await add_customer(company, "CASH-3"), str(next(_accounts))
-    _, one = await invoiced(company, customer, "7")
-    _, other = await invoiced(company, customer, "7")
+    # A quantity that no other test orders: nobody else owes an amount like this, or one near it.
+    _, one = await invoiced(company, customer, "37.13")
+    _, other = await invoiced(company, customer, "37.13")
     total = one["total_amount"]
     rows = ((money(total), "no word"), (money(total - 1), "thanks"), ("1.23", "what is this"))
     answer = await apply(company, csv_file(account, *rows))
